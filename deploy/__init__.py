@@ -1,0 +1,1 @@
+"""Running Thalweg: the local stack, containers."""

@@ -1,0 +1,1 @@
+"""Drift: sketches, statistics and thresholds (issue to come); nothing here yet."""

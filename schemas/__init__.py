@@ -1,0 +1,1 @@
+"""The contract between all processes: events, topics, codecs, feature schema, errors, settings."""

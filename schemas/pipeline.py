@@ -1,0 +1,74 @@
+"""A pipeline: one decision, its feature schema, the model that serves it, and how files map onto it."""
+
+import re
+from pathlib import Path
+
+import msgspec
+
+from schemas.errors import ConfigurationError
+from schemas.features import FeatureSchema
+
+NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+
+
+class ColumnMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which columns of a file are not features: entity, event id, event time, label.
+
+    `time_origin_ms` is added to a numeric time column given in `time_unit` ("s", "ms" or "us").
+    """
+
+    label: str | None = None
+    entity: str | None = None
+    event_id: str | None = None
+    time: str | None = None
+    time_origin_ms: int = 0
+    time_unit: str = "s"
+
+
+class Pipeline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`model` is the directory of the champion in the model store (its sha256)."""
+
+    name: str
+    schema: FeatureSchema
+    model: str
+    mapping: ColumnMapping = ColumnMapping()
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise ConfigurationError(
+                f"pipeline name {self.name!r}: lower-case letters, digits and '-', a letter first, 63 at most"
+            )
+
+
+def pipeline_path(store: Path, name: str) -> Path:
+    """Where a pipeline's definition lies in a model store."""
+    return store / "pipelines" / f"{name}.json"
+
+
+def list_pipelines(store: Path) -> list[str]:
+    """The names of all pipelines in a model store, sorted."""
+    return sorted(path.stem for path in (store / "pipelines").glob("*.json"))
+
+
+def read_pipeline(store: Path, name: str) -> Pipeline:
+    """The definition of a pipeline; raises ConfigurationError that lists the ones that exist."""
+    path = pipeline_path(store, name)
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Pipeline)
+    except FileNotFoundError as error:
+        known = ", ".join(list_pipelines(store)) or "none yet"
+        raise ConfigurationError(
+            f"no pipeline {name!r} in {store} (there: {known}); make one with `thalweg bootstrap`"
+        ) from error
+    except msgspec.DecodeError as error:
+        raise ConfigurationError(f"{path} is not a pipeline definition: {error}") from error
+
+
+def write_pipeline(store: Path, pipeline: Pipeline) -> Path:
+    """Write the definition so that a reader sees the old one or the new one, never a part."""
+    path = pipeline_path(store, pipeline.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".json.tmp")
+    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(pipeline), indent=1))
+    temporary.replace(path)
+    return path

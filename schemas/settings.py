@@ -1,0 +1,212 @@
+"""One settings tree for all processes, read from `THALWEG_...` environment variables (nested with `__`).
+
+`THALWEG_KAFKA__BOOTSTRAP_SERVERS=a:9092,b:9092` sets `settings.kafka.bootstrap_servers`. A name that
+does not exist is refused with the nearest one that does: a misspelt setting must not be silently ignored.
+"""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.errors import ConfigurationError
+from schemas.kafka_settings import KafkaSettings
+
+PREFIX = "THALWEG_"
+
+
+def default_data_dir() -> Path:
+    """One data directory per user: `$XDG_DATA_HOME/thalweg`, or `~/.local/share/thalweg`."""
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "thalweg"
+
+
+class Section(BaseModel):
+    """A branch of the settings tree: frozen, and explained by the docstring under each field."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ClickHouseSettings(Section):
+    """How to reach ClickHouse. The local stack fills in `url`; set it to use a server of your own."""
+
+    url: Annotated[str, AfterValidator(lambda url: _http_url(url))] = "http://127.0.0.1:8123"
+    """HTTP(S) address of the server."""
+    username: str = "default"
+    """User that owns the tables."""
+    password: str = Field(default="", repr=False)
+    """Password of that user."""
+    database: str = "default"
+    """Database the tables live in; it must exist."""
+    timeout_s: float = Field(default=30.0, gt=0, le=600)
+    """Longest wait for one statement."""
+    retention_days: int = Field(default=0, ge=0)
+    """Days after its append time that a logged row expires; 0 keeps everything."""
+
+
+class ScoringSettings(Section):
+    """Bounds of a scoring worker. Memory and latency follow from them."""
+
+    max_in_flight_events: int = Field(default=4000, ge=1, le=1_000_000)
+    """Budget of events fetched, in work, or sent and not yet acknowledged, together."""
+    max_batch_events: int = Field(default=2000, ge=1, le=100_000)
+    """Largest run of records handed on as one batch."""
+    max_in_flight_bytes: int = Field(default=64 * 2**20, ge=2**20)
+    """Budget of payload bytes fetched or in work; large events make smaller batches."""
+    max_event_bytes: int = Field(default=2**20, ge=64)
+    """A larger event is dead-lettered as too_large."""
+    max_dead_letter_bytes: int = Field(default=256 * 1024, ge=0)
+    """Bytes of an event kept in its dead letter; the rest is cut, length and sha256 stay."""
+    max_frame_bytes: int = Field(default=900_000, ge=4096)
+    """Largest Arrow frame; keep it below the broker's message limit."""
+    max_event_time_ahead_s: int = Field(default=86_400, ge=0)
+    """How far an event time may lie after its append time; beyond is bad_event_time."""
+    publish_scored_batches: bool = True
+    """Off: no log, no drift; for measuring only."""
+    linger_ms: float = Field(default=1.0, ge=0, le=1000)
+    """How long librdkafka gathers output messages into a request."""
+    delivery_timeout_s: float = Field(default=60.0, ge=1, le=600)
+    """Longest wait for the broker to acknowledge a batch's outputs before the worker stops unacknowledged."""
+    provider: Literal["cpu", "cuda"] = "cpu"
+    """ONNX Runtime execution provider."""
+    stall_timeout_s: float = Field(default=60.0, ge=5, le=3600)
+    """Without progress while there is lag for this long, the worker exits so that it is restarted."""
+
+
+class LogSettings(Section):
+    """Bounds of the prediction log's writer."""
+
+    block_max_rows: int = Field(default=20_000, ge=1, le=1_000_000)
+    """A block is inserted when it holds this many rows."""
+    block_max_ms: int = Field(default=1000, ge=1, le=60_000)
+    """... or when its first frame has waited this long."""
+    max_buffered_bytes: int = Field(default=64 * 2**20, ge=2**20)
+    """Bytes of frames held while ClickHouse is slow or gone; then the consumer pauses."""
+    retry_max_ms: int = Field(default=5000, ge=10, le=600_000)
+    """Longest back-off between tries while ClickHouse is gone; it retries for ever."""
+    reconcile_interval_s: float = Field(default=60.0, ge=1, le=3600)
+    """How often coverage is reconciled with the offsets the scorer committed."""
+
+
+class LoggingSettings(Section):
+    """Where log lines go and what they look like."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Lowest level written."""
+    format: Literal["auto", "console", "json"] = "auto"
+    """auto: readable on a terminal, JSON otherwise."""
+
+
+class LocalSettings(Section):
+    """The local stack of `thalweg up`."""
+
+    kafka_port: int = Field(default=0, ge=0, le=65535)
+    """Port of the local broker; 0 takes a free one and keeps it for the data directory."""
+    clickhouse_port: int = Field(default=0, ge=0, le=65535)
+    """HTTP port of the local ClickHouse; 0 takes a free one and keeps it for the data directory."""
+    kafka_heap_mb: int = Field(default=512, ge=256, le=65536)
+    """Java heap of the local Apache Kafka."""
+    clickhouse_memory_mb: int = Field(default=2048, ge=256, le=1_048_576)
+    """Memory limit of the local ClickHouse."""
+    max_restarts: int = Field(default=5, ge=0, le=1000)
+    """Restarts of one process within `restart_window_s` before the stack gives up on it and says why."""
+    restart_window_s: float = Field(default=120.0, ge=1)
+    """See `max_restarts`."""
+    stop_timeout_s: float = Field(default=20.0, ge=1, le=600)
+    """How long a process may drain before it is killed."""
+
+
+class Settings(BaseSettings):
+    """All settings of a deployment."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+    )
+
+    data_dir: Path = Field(default_factory=default_data_dir)
+    """State of the local stack: broker and ClickHouse files, logs, and the model store unless given."""
+    model_store: Path | None = None
+    """Folder of pipelines and models; default: `models` in the data directory."""
+    pipeline: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")] = "fraud"
+    """The pipeline a worker serves."""
+    worker_id: str = ""
+    """Static group membership: stable across restarts of one worker, different between workers. Empty: the host name and pipeline."""
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    """Prometheus metrics of a worker on loopback; 0 is off."""
+    kafka: KafkaSettings = KafkaSettings()
+    clickhouse: ClickHouseSettings = ClickHouseSettings()
+    scoring: ScoringSettings = ScoringSettings()
+    log: LogSettings = LogSettings()
+    logging: LoggingSettings = LoggingSettings()
+    local: LocalSettings = LocalSettings()
+
+    @property
+    def store(self) -> Path:
+        """The model store folder in force."""
+        return self.model_store or self.data_dir / "models"
+
+
+def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Settings from the environment; `overrides` win. Raises ConfigurationError that says what to change."""
+    refuse_unknown_names(os.environ if environ is None else environ)
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [
+            f"{variable_name(tuple(str(part) for part in each['loc']))}: {each['msg']}"
+            for each in error.errors()
+        ]
+        raise ConfigurationError("\n".join(lines)) from error
+
+
+def refuse_unknown_names(environ: Mapping[str, str]) -> None:
+    """Raise ConfigurationError for any `THALWEG_` variable that names no setting."""
+    known = {variable_name(path) for path, _, _ in walk(Settings)}
+    sections = {f"{PREFIX}{name.upper()}" for name in _sections(Settings)}
+    for name in environ:
+        upper = name.upper()
+        if not upper.startswith(PREFIX) or upper in known or upper in sections:
+            continue
+        nearest = difflib.get_close_matches(upper, sorted(known), n=1, cutoff=0.0)
+        raise ConfigurationError(
+            f"unknown setting {name}: did you mean {nearest[0]}? `thalweg settings` lists all"
+        )
+
+
+def walk(
+    model: type[BaseModel], path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any, str]]:
+    """Every leaf of the tree: its path, its pydantic FieldInfo and its explanation."""
+    for name, info in model.model_fields.items():
+        kind = info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from walk(kind, (*path, name))
+        else:
+            yield (*path, name), info, info.description or ""
+
+
+def variable_name(path: tuple[str, ...]) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + "__".join(part.upper() for part in path)
+
+
+def _sections(model: type[BaseModel]) -> list[str]:
+    return [
+        name
+        for name, info in model.model_fields.items()
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
+    ]
+
+
+def _http_url(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"{url!r} is not an address like http://host:8123")
+    return url.rstrip("/")

@@ -1,0 +1,81 @@
+"""The topic table: every topic, what it is keyed by, how long it is kept, how large a message may be."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+DAY_MS = 24 * 3600 * 1000
+MIB = 1024 * 1024
+
+
+class Topic(StrEnum):
+    FEATURES = "features"
+    PREDICTIONS = "predictions"
+    SCORED_BATCHES = "scored-batches"
+    LABELS = "labels"
+    DEAD_LETTERS = "dead-letters"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """How a topic is created. Every topic of ours uses LogAppendTime: event time may be years ago,
+    and retention by it would delete replayed history at once."""
+
+    topic: Topic
+    key: str
+    retention_ms: int
+    max_message_bytes: int = MIB
+    cleanup_policy: str = "delete"
+
+    def config(self) -> dict[str, str]:
+        """The topic configuration as Kafka names it."""
+        return {
+            "cleanup.policy": self.cleanup_policy,
+            "retention.ms": str(self.retention_ms),
+            "max.message.bytes": str(self.max_message_bytes),
+            "message.timestamp.type": "LogAppendTime",
+        }
+
+
+PIPELINE_TOPICS = {
+    spec.topic: spec
+    for spec in (
+        # Large enough to hold a foolish producer's 2 MB event: refusing it is the scorer's job, with a reason.
+        TopicSpec(Topic.FEATURES, "entity", 7 * DAY_MS, max_message_bytes=8 * MIB),
+        TopicSpec(Topic.PREDICTIONS, "entity", 3 * DAY_MS),
+        TopicSpec(Topic.SCORED_BATCHES, "-", 7 * DAY_MS, max_message_bytes=2 * MIB),
+        TopicSpec(Topic.LABELS, "event id", 90 * DAY_MS),
+        TopicSpec(Topic.DEAD_LETTERS, "original key", 30 * DAY_MS),
+    )
+}
+"""The topics that exist once per pipeline."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicNames:
+    """Full topic names of one pipeline in one deployment: `{prefix}{pipeline}.{topic}`."""
+
+    pipeline: str
+    prefix: str = ""
+
+    def of(self, topic: Topic) -> str:
+        return f"{self.prefix}{self.pipeline}.{topic}"
+
+    @property
+    def features(self) -> str:
+        return self.of(Topic.FEATURES)
+
+    @property
+    def predictions(self) -> str:
+        return self.of(Topic.PREDICTIONS)
+
+    @property
+    def scored_batches(self) -> str:
+        return self.of(Topic.SCORED_BATCHES)
+
+    @property
+    def labels(self) -> str:
+        return self.of(Topic.LABELS)
+
+    @property
+    def dead_letters(self) -> str:
+        return self.of(Topic.DEAD_LETTERS)
