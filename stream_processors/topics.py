@@ -42,9 +42,8 @@ def create_pipeline_topics(kafka: KafkaSettings, pipeline: str) -> list[str]:
         for spec in PIPELINE_TOPICS.values()
     ]
     created = []
-    for name, future in (
-        admin_client(kafka).create_topics(wanted, request_timeout=TIMEOUT_S).items()
-    ):
+    admin = admin_client(kafka)  # held: its futures fail once it is collected
+    for name, future in admin.create_topics(wanted, request_timeout=TIMEOUT_S).items():
         try:
             _result(future)
             created.append(name)
@@ -60,9 +59,8 @@ def describe(kafka: KafkaSettings, names: Sequence[str]) -> dict[str, TopicInfo]
     """The topics of `names` that exist, by name."""
     if not names:
         return {}
-    futures = admin_client(kafka).describe_topics(
-        TopicCollection(list(names)), request_timeout=TIMEOUT_S
-    )
+    admin = admin_client(kafka)
+    futures = admin.describe_topics(TopicCollection(list(names)), request_timeout=TIMEOUT_S)
     found = {}
     for name, future in futures.items():
         try:
@@ -84,7 +82,8 @@ def end_offsets(kafka: KafkaSettings, topics: Iterable[TopicInfo]) -> dict[tuple
     }
     if not wanted:
         return {}
-    futures = admin_client(kafka).list_offsets(wanted, request_timeout=TIMEOUT_S)
+    admin = admin_client(kafka)
+    futures = admin.list_offsets(wanted, request_timeout=TIMEOUT_S)
     return {(tp.topic, tp.partition): _result(future).offset for tp, future in futures.items()}
 
 
