@@ -1,12 +1,12 @@
 """Everything that can go wrong, as one tree; each branch tells the loop what to do.
 
     ThalwegError
-    ├── ConfigurationError   refuse to start; the message says which setting and what to do about it
+    ├── ConfigurationError   refuse to start; the message says what to do
     ├── EventError           dead-letter this one event with its reason; its batch goes on
     ├── ModelError           keep the current model (at start: refuse to serve)
     ├── SourceError          stop: the source is not what it was (recreated, offset out of range)
     └── TransientError       retry, with a bound
-        └── DeliveryError    outputs that the broker did not acknowledge: replay from the last commit
+        └── DeliveryError    outputs the broker did not acknowledge: replay from the last commit
 
 Driver errors are mapped once, at the driver, with ``raise ... from``.
 """
@@ -23,7 +23,7 @@ class ConfigurationError(ThalwegError):
 
 
 class ModelError(ThalwegError):
-    """A model that must not serve: missing, truncated, wrong hash, wrong signature, failed checks."""
+    """A model that must not serve: missing, torn, wrong hash, wrong signature, failed checks."""
 
 
 class SourceError(ThalwegError):

@@ -40,7 +40,10 @@ class Prediction(msgspec.Struct, frozen=True):
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True):
-    """`labels`, keyed by event id: what turned out to be true. A later `label_time_ms` corrects an earlier."""
+    """`labels`, keyed by event id: what turned out to be true.
+
+    A later `label_time_ms` corrects an earlier one.
+    """
 
     event_id: str
     label: float
@@ -51,7 +54,8 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """`dead-letters`: one event that could not be scored, with its bytes and the reason.
 
-    `payload` is base64 in JSON and cut to a bound; `payload_bytes` and `payload_sha256` are of the whole.
+    `payload` is base64 in JSON and cut to a bound; `payload_bytes` and `payload_sha256` are of the
+    whole.
     """
 
     pipeline: str

@@ -1,6 +1,7 @@
-"""The feature schema: what a pipeline's events must contain, and how each value becomes a float32."""
+"""The feature schema: what a pipeline's events must contain, and how a value becomes a float32."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import cached_property
@@ -27,10 +28,10 @@ class Feature(
 ):
     """One input of the model: its name, type, allowed range and what a missing value means.
 
-    `minimum` and `maximum` are inclusive; `None` means unbounded (an integer is always bounded by 2**24).
-    `nullable`: a missing or null value becomes NaN instead of a dead letter.
-    `categories`: the known values of a category; it travels as its index here. With `unseen_allowed`
-    an unknown value travels as -1 instead of being dead-lettered.
+    `minimum` and `maximum` are inclusive; `None` means unbounded (an integer is always bounded by
+    2**24). `nullable`: a missing or null value becomes NaN instead of a dead letter.
+    `categories`: the known values of a category; it travels as its index here. With
+    `unseen_allowed` an unknown value travels as -1 instead of being dead-lettered.
     """
 
     name: str
@@ -50,14 +51,28 @@ class Feature(
             )
         if len(set(self.categories)) != len(self.categories):
             raise ConfigurationError(f"feature {self.name!r}: a category is listed twice")
-        for bound in (self.minimum, self.maximum):
-            if self.dtype is Dtype.INTEGER and bound is not None and abs(bound) > MAX_EXACT_INTEGER:
-                raise ConfigurationError(
-                    f"feature {self.name!r}: integers beyond 2^24 = {MAX_EXACT_INTEGER} do not survive"
-                    f" float32, and the range reaches {bound:.0f}; scale it or send it as a category"
-                )
+        self._normalise_bound("minimum", self.minimum)
+        self._normalise_bound("maximum", self.maximum)
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ConfigurationError(f"feature {self.name!r}: minimum is above maximum")
+
+    def _normalise_bound(self, which: str, bound: float | None) -> None:
+        """Refuse a bound that cannot work; store it as the float that JSON gives back.
+
+        0, 0.0 and -0.0 are equal but differ in JSON, and so would the hashes of equal schemas.
+        """
+        if bound is None:
+            return
+        if not math.isfinite(bound):
+            raise ConfigurationError(
+                f"feature {self.name!r}: {which} is {bound}; leave it out for no bound"
+            )
+        if self.dtype is Dtype.INTEGER and abs(bound) > MAX_EXACT_INTEGER:
+            raise ConfigurationError(
+                f"feature {self.name!r}: integers beyond 2^24 = {MAX_EXACT_INTEGER} do not survive"
+                f" float32, and the range reaches {bound:.0f}; scale it or send it as a category"
+            )
+        msgspec.structs.force_setattr(self, which, float(bound) + 0.0)
 
     @property
     def lowest(self) -> float:
@@ -75,7 +90,9 @@ class Feature(
         return sign * (MAX_EXACT_INTEGER if self.dtype is Dtype.INTEGER else float("inf"))
 
 
-class FeatureSchema(msgspec.Struct, frozen=True, dict=True, forbid_unknown_fields=True):
+class FeatureSchema(
+    msgspec.Struct, frozen=True, dict=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """The ordered features of a pipeline; the order is the column order of every feature matrix."""
 
     features: tuple[Feature, ...]
@@ -83,7 +100,7 @@ class FeatureSchema(msgspec.Struct, frozen=True, dict=True, forbid_unknown_field
     def __post_init__(self) -> None:
         if not 1 <= len(self.features) <= MAX_FEATURES:
             raise ConfigurationError(
-                f"a feature schema has 1 to {MAX_FEATURES} features, this one has {len(self.features)}"
+                f"a feature schema has 1 to {MAX_FEATURES} features, this one {len(self.features)}"
             )
         if len(set(self.names)) != len(self.features):
             twice = sorted({name for name in self.names if self.names.count(name) > 1})

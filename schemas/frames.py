@@ -1,14 +1,17 @@
 """`scored-batches`: one Arrow IPC frame per micro-batch, for the log, drift and replay.
 
-A frame answers for every source offset in `[covers_from, covers_to)`: a row for each scored event, a
-`Rejection` for each dead-lettered one, and nothing for offsets that the source does not hold (compaction,
-transaction markers). Coverage of consecutive frames of one source partition has no gaps.
+A frame answers for every source offset in `[covers_from, covers_to)`: a row for each scored event,
+a `Rejection` for each dead-lettered one, and nothing for offsets that the source does not hold
+(compaction, transaction markers). Coverage of consecutive frames of one source partition has no
+gaps. Rows ascend by `source_offset`.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 CONTENT_TYPE = "application/vnd.apache.arrow.stream"
@@ -80,21 +83,30 @@ def decode_frame(data: bytes) -> Frame:
         with pa.ipc.open_stream(data) as reader:
             header = msgspec.json.decode((reader.schema.metadata or {})[_META], type=FrameHeader)
             batches = list(reader)
-    except (pa.ArrowInvalid, OSError, KeyError, msgspec.DecodeError) as error:
+        if len(batches) != 1:
+            raise ValueError(f"it holds {len(batches)} record batches instead of one")
+        _check_columns(batches[0].schema)
+        batches[0].validate()
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise ValueError(f"not a scored batch: {error!r}") from error
-    if len(batches) != 1:
-        raise ValueError(f"a scored batch holds one record batch, this one {len(batches)}")
     return Frame(header, batches[0])
 
 
-def split_frame(frame: Frame, max_bytes: int) -> Iterator[bytes]:
-    """Encode `frame` as one message, or as several whose coverage joins up, each of at most `max_bytes`.
+def _check_columns(found: pa.Schema) -> None:
+    """Raise ValueError unless `found` begins with the columns of `frame_schema`."""
+    width = getattr(found.field("features").type, "list_size", 0)
+    for wanted, field in zip_longest(frame_schema(width), found):
+        if wanted is not None and wanted != field:
+            raise ValueError(f"column {wanted} expected, found {field}")
 
-    A frame of a single offset is yielded whatever its size: it cannot be cut further.
+
+def split_frame(frame: Frame, max_bytes: int) -> Iterator[bytes]:
+    """Encode `frame` as one message of at most `max_bytes`, or as several whose coverage joins up.
+
+    A frame of a single event is yielded whatever its size: it cannot be cut further.
     """
     data = encode_frame(frame)
-    header = frame.header
-    if len(data) <= max_bytes or header.covers_to - header.covers_from <= 1:
+    if len(data) <= max_bytes or frame.rows.num_rows + len(frame.header.rejections) <= 1:
         yield data
         return
     for half in _halves(frame):
@@ -103,11 +115,11 @@ def split_frame(frame: Frame, max_bytes: int) -> Iterator[bytes]:
 
 def _halves(frame: Frame) -> tuple[Frame, Frame]:
     """Cut at the middle of what the frame holds, so that both halves hold about as much."""
-    header, offsets = frame.header, frame.rows.column("source_offset").to_pylist()
-    held = sorted([*offsets, *(rejection.offset for rejection in header.rejections)])
-    cut = held[len(held) // 2] if len(held) > 1 else (header.covers_from + header.covers_to) // 2
-    cut = max(cut, header.covers_from + 1)
-    n_left = sum(offset < cut for offset in offsets)
+    header, offsets = frame.header, frame.rows.column("source_offset").to_numpy()
+    rejected = np.array([each.offset for each in header.rejections], dtype=np.int64)
+    held = np.sort(np.concatenate((offsets, rejected)))
+    cut = int(held[len(held) // 2])
+    n_left = int(np.searchsorted(offsets, cut))
     left = msgspec.structs.replace(
         header,
         covers_to=cut,

@@ -4,18 +4,19 @@ from pathlib import Path
 
 import msgspec
 
-from schemas.errors import ModelError
+from schemas.errors import ConfigurationError, ModelError
 from schemas.features import FeatureSchema
 
 MODEL_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"
 GOLDEN_FILE = "golden.npz"
-"""Golden rows: `features` float32[k, n_features] and `scores` float32[k], as the trainer computed them."""
+"""Golden rows: `features` float32[k, n_features], `scores` float32[k] as the trainer got them."""
 
 
 class ModelManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Identity and contract of one model: input `float32[n, n_features]`, output `float32[n]` or `[n, 1]` in 0..1.
+    """Identity and contract of one model.
 
+    Its input is `float32[n, n_features]`, its output `float32[n]` or `float32[n, 1]` in 0..1.
     `sha256` is of the ONNX file; `golden_tolerance` bounds |score - golden score|.
     """
 
@@ -40,7 +41,9 @@ def read_manifest(directory: Path) -> ModelManifest:
         manifest = msgspec.json.decode(path.read_bytes(), type=ModelManifest)
     except FileNotFoundError as error:
         raise ModelError(f"no {MANIFEST_FILE} in {directory}; is it a model directory?") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}") from error
+    except (msgspec.DecodeError, ConfigurationError) as error:
         raise ModelError(f"{path} is not a model manifest: {error}") from error
     if manifest.schema.hash != manifest.schema_hash:
         raise ModelError(

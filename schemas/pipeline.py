@@ -1,5 +1,6 @@
-"""A pipeline: one decision, its feature schema, the model that serves it, and how files map onto it."""
+"""A pipeline: one decision, its feature schema, its model, and how files map onto it."""
 
+import os
 import re
 from pathlib import Path
 
@@ -36,7 +37,8 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
             raise ConfigurationError(
-                f"pipeline name {self.name!r}: lower-case letters, digits and '-', a letter first, 63 at most"
+                f"pipeline name {self.name!r}: lower-case letters, digits and '-', a letter first,"
+                " 63 at most"
             )
 
 
@@ -54,21 +56,26 @@ def read_pipeline(store: Path, name: str) -> Pipeline:
     """The definition of a pipeline; raises ConfigurationError that lists the ones that exist."""
     path = pipeline_path(store, name)
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Pipeline)
+        pipeline = msgspec.json.decode(path.read_bytes(), type=Pipeline)
     except FileNotFoundError as error:
         known = ", ".join(list_pipelines(store)) or "none yet"
         raise ConfigurationError(
             f"no pipeline {name!r} in {store} (there: {known}); make one with `thalweg bootstrap`"
         ) from error
-    except msgspec.DecodeError as error:
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
+    except (msgspec.DecodeError, ConfigurationError) as error:
         raise ConfigurationError(f"{path} is not a pipeline definition: {error}") from error
+    if pipeline.name != name:
+        raise ConfigurationError(f"{path} names pipeline {pipeline.name!r}; its topics would mix")
+    return pipeline
 
 
 def write_pipeline(store: Path, pipeline: Pipeline) -> Path:
     """Write the definition so that a reader sees the old one or the new one, never a part."""
     path = pipeline_path(store, pipeline.name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".json.tmp")
+    temporary = path.with_suffix(f".json.{os.getpid()}")
     temporary.write_bytes(msgspec.json.format(msgspec.json.encode(pipeline), indent=1))
     temporary.replace(path)
     return path

@@ -1,17 +1,20 @@
-"""One settings tree for all processes, read from `THALWEG_...` environment variables (nested with `__`).
+"""One settings tree for all processes, read from `THALWEG_...` environment variables.
 
-`THALWEG_KAFKA__BOOTSTRAP_SERVERS=a:9092,b:9092` sets `settings.kafka.bootstrap_servers`. A name that
-does not exist is refused with the nearest one that does: a misspelt setting must not be silently ignored.
+`THALWEG_KAFKA__BOOTSTRAP_SERVERS=a:9092,b:9092` sets `settings.kafka.bootstrap_servers`; case does
+not matter, an empty value counts as not given. A name that does not exist is refused with the
+nearest one that does: a misspelt setting must not be silently ignored.
 """
 
 import difflib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsError
 
 from schemas.errors import ConfigurationError
 from schemas.kafka_settings import KafkaSettings
@@ -25,16 +28,36 @@ def default_data_dir() -> Path:
     return Path(base) / "thalweg"
 
 
+def _absolute(path: Path) -> Path:
+    """`path` as every process sees it, whatever its working directory."""
+    return path.expanduser().absolute()
+
+
+def _http_url(url: str) -> str:
+    """`url` without its last slash; ValueError unless it is http(s)://host[:port] and no more."""
+    parts = urlsplit(url)
+    if "@" in parts.netloc:  # refused unseen: a password must not end up in messages
+        raise ValueError("give the user in `username` and `password`, not in the address")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is not an address like http://host:8123")
+    return url.rstrip("/")
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+
+
 class Section(BaseModel):
     """A branch of the settings tree: frozen, and explained by the docstring under each field."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True
+    )
 
 
 class ClickHouseSettings(Section):
-    """How to reach ClickHouse. The local stack fills in `url`; set it to use a server of your own."""
+    """How to reach ClickHouse. The local stack fills in `url`; set it to use one of your own."""
 
-    url: Annotated[str, AfterValidator(lambda url: _http_url(url))] = "http://127.0.0.1:8123"
+    url: Annotated[str, AfterValidator(_http_url)] = "http://127.0.0.1:8123"
     """HTTP(S) address of the server."""
     username: str = "default"
     """User that owns the tables."""
@@ -59,9 +82,12 @@ class ScoringSettings(Section):
     """Budget of payload bytes fetched or in work; large events make smaller batches."""
     max_event_bytes: int = Field(default=2**20, ge=64)
     """A larger event is dead-lettered as too_large."""
-    max_dead_letter_bytes: int = Field(default=256 * 1024, ge=0)
-    """Bytes of an event kept in its dead letter; the rest is cut, length and sha256 stay."""
-    max_frame_bytes: int = Field(default=900_000, ge=4096)
+    max_dead_letter_bytes: int = Field(default=256 * 1024, ge=0, le=700_000)
+    """Bytes of an event kept in its dead letter; the rest is cut, length and sha256 stay.
+
+    In base64 it must fit the topic's message limit.
+    """
+    max_frame_bytes: int = Field(default=900_000, ge=4096, le=2_000_000)
     """Largest Arrow frame; keep it below the broker's message limit."""
     max_event_time_ahead_s: int = Field(default=86_400, ge=0)
     """How far an event time may lie after its append time; beyond is bad_event_time."""
@@ -70,11 +96,11 @@ class ScoringSettings(Section):
     linger_ms: float = Field(default=1.0, ge=0, le=1000)
     """How long librdkafka gathers output messages into a request."""
     delivery_timeout_s: float = Field(default=60.0, ge=1, le=600)
-    """Longest wait for the broker to acknowledge a batch's outputs before the worker stops unacknowledged."""
+    """Longest wait for the broker to acknowledge a batch's outputs; then the worker stops."""
     provider: Literal["cpu", "cuda"] = "cpu"
     """ONNX Runtime execution provider."""
     stall_timeout_s: float = Field(default=60.0, ge=5, le=3600)
-    """Without progress while there is lag for this long, the worker exits so that it is restarted."""
+    """Without progress for this long while there is lag, a worker exits to be restarted."""
 
 
 class LogSettings(Section):
@@ -113,32 +139,30 @@ class LocalSettings(Section):
     clickhouse_memory_mb: int = Field(default=2048, ge=256, le=1_048_576)
     """Memory limit of the local ClickHouse."""
     max_restarts: int = Field(default=5, ge=0, le=1000)
-    """Restarts of one process within `restart_window_s` before the stack gives up on it and says why."""
+    """Restarts of one process within `restart_window_s` before the stack gives up and says why."""
     restart_window_s: float = Field(default=120.0, ge=1)
     """See `max_restarts`."""
     stop_timeout_s: float = Field(default=20.0, ge=1, le=600)
     """How long a process may drain before it is killed."""
 
 
-class Settings(BaseSettings):
-    """All settings of a deployment."""
+class Settings(Section):
+    """All settings of a deployment; `load_settings` reads them from the environment."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_nested_delimiter="__",
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-    )
+    data_dir: AbsolutePath = Field(default_factory=default_data_dir)
+    """State of the local stack (broker and ClickHouse files, logs), and models unless given.
 
-    data_dir: Path = Field(default_factory=default_data_dir)
-    """State of the local stack: broker and ClickHouse files, logs, and the model store unless given."""
-    model_store: Path | None = None
+    Default: `$XDG_DATA_HOME/thalweg`, else `~/.local/share/thalweg`.
+    """
+    model_store: AbsolutePath | None = None
     """Folder of pipelines and models; default: `models` in the data directory."""
     pipeline: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")] = "fraud"
     """The pipeline a worker serves."""
     worker_id: str = ""
-    """Static group membership: stable across restarts of one worker, different between workers. Empty: the host name and pipeline."""
+    """Static group membership: stable across restarts of one worker, different between workers.
+
+    Empty: the host name and pipeline.
+    """
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """Prometheus metrics of a worker on loopback; 0 is off."""
     kafka: KafkaSettings = KafkaSettings()
@@ -155,30 +179,31 @@ class Settings(BaseSettings):
 
 
 def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
-    """Settings from the environment; `overrides` win. Raises ConfigurationError that says what to change."""
-    refuse_unknown_names(os.environ if environ is None else environ)
+    """Settings from `environ` (default: the process's); `overrides` win, sections field by field.
+
+    Raises ConfigurationError that says what to change.
+    """
+    environ = os.environ if environ is None else environ
+    refuse_unknown_names(environ)
     try:
-        return Settings(**overrides)
+        return Settings(**_merged(_read(environ), overrides))
+    except SettingsError as error:
+        raise ConfigurationError(f"{error}: {error.__cause__}") from None
     except ValidationError as error:
-        lines = [
-            f"{variable_name(tuple(str(part) for part in each['loc']))}: {each['msg']}"
-            for each in error.errors()
-        ]
-        raise ConfigurationError("\n".join(lines)) from error
+        raise ConfigurationError("\n".join(_explain(each) for each in error.errors())) from error
 
 
 def refuse_unknown_names(environ: Mapping[str, str]) -> None:
-    """Raise ConfigurationError for any `THALWEG_` variable that names no setting."""
-    known = {variable_name(path) for path, _, _ in walk(Settings)}
+    """Raise ConfigurationError that names every `THALWEG_` variable that is no setting."""
     sections = {f"{PREFIX}{name.upper()}" for name in _sections(Settings)}
-    for name in environ:
-        upper = name.upper()
-        if not upper.startswith(PREFIX) or upper in known or upper in sections:
-            continue
-        nearest = difflib.get_close_matches(upper, sorted(known), n=1, cutoff=0.0)
-        raise ConfigurationError(
-            f"unknown setting {name}: did you mean {nearest[0]}? `thalweg settings` lists all"
-        )
+    known = {variable_name(path) for path, _, _ in walk(Settings)} | sections
+    unknown = [
+        f"unknown setting {name}: did you mean {_nearest(name)}?"
+        for name in sorted(environ)
+        if name.upper().startswith(PREFIX) and name.upper() not in known
+    ]
+    if unknown:
+        raise ConfigurationError("\n".join([*unknown, "`thalweg settings` lists all"]))
 
 
 def walk(
@@ -206,7 +231,36 @@ def _sections(model: type[BaseModel]) -> list[str]:
     ]
 
 
-def _http_url(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
-        raise ValueError(f"{url!r} is not an address like http://host:8123")
-    return url.rstrip("/")
+def _read(environ: Mapping[str, str]) -> dict[str, Any]:
+    """What `environ` gives, as nested dicts; pydantic-settings by itself reads `os.environ`."""
+    source = EnvSettingsSource(
+        cast(type[BaseSettings], Settings),  # it only looks at the fields
+        case_sensitive=False,
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+    )
+    source.env_vars = {name.lower(): value for name, value in environ.items() if value}
+    return source()
+
+
+def _merged(given: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(given)
+    for name, value in overrides.items():
+        fields = value.model_dump(exclude_unset=True) if isinstance(value, BaseModel) else value
+        below = merged.get(name)
+        if isinstance(fields, dict) and isinstance(below, dict):
+            fields = below | fields
+        merged[name] = fields
+    return merged
+
+
+def _explain(error: ErrorDetails) -> str:
+    name = variable_name(tuple(str(part) for part in error["loc"]))
+    if error["type"] == "extra_forbidden":
+        return f"unknown setting {name}: did you mean {_nearest(name)}?"
+    return f"{name}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _nearest(name: str) -> str:
+    known = sorted(variable_name(path) for path, _, _ in walk(Settings))
+    return difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.0)[0]

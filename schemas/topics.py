@@ -1,4 +1,4 @@
-"""The topic table: every topic, what it is keyed by, how long it is kept, how large a message may be."""
+"""The topic table: every topic, its key, how long it is kept, how large a message may be."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,7 +39,7 @@ class TopicSpec:
 PIPELINE_TOPICS = {
     spec.topic: spec
     for spec in (
-        # Large enough to hold a foolish producer's 2 MB event: refusing it is the scorer's job, with a reason.
+        # Holds a foolish producer's 2 MB event: refusing it is the scorer's job, with a reason.
         TopicSpec(Topic.FEATURES, "entity", 7 * DAY_MS, max_message_bytes=8 * MIB),
         TopicSpec(Topic.PREDICTIONS, "entity", 3 * DAY_MS),
         TopicSpec(Topic.SCORED_BATCHES, "-", 7 * DAY_MS, max_message_bytes=2 * MIB),

@@ -1,18 +1,22 @@
 """Topics on the cluster: create what a pipeline needs, and see what is there."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
+from confluent_kafka.cimpl import NewTopic
 
-from schemas.errors import ConfigurationError, TransientError
+from schemas.errors import ConfigurationError, ThalwegError, TransientError
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import PIPELINE_TOPICS, TopicNames
 
 TIMEOUT_S = 30.0
+
+_latest = cast(Callable[[], OffsetSpec], OffsetSpec.latest)  # untyped in confluent-kafka
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +52,8 @@ def create_pipeline_topics(kafka: KafkaSettings, pipeline: str) -> list[str]:
             _result(future)
             created.append(name)
         except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise ConfigurationError(
-                    f"cannot create topic {name}: {error.args[0].str()}"
-                ) from error
+            if _code(error) != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise _mapped(error, f"cannot create topic {name}") from error
     return created
 
 
@@ -66,9 +68,9 @@ def describe(kafka: KafkaSettings, names: Sequence[str]) -> dict[str, TopicInfo]
         try:
             topic = _result(future)
         except KafkaException as error:
-            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            if _code(error) == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 continue
-            raise TransientError(f"cannot describe topic {name}: {error.args[0].str()}") from error
+            raise _mapped(error, f"cannot describe topic {name}") from error
         found[name] = TopicInfo(name, str(topic.topic_id), len(topic.partitions))
     return found
 
@@ -76,7 +78,7 @@ def describe(kafka: KafkaSettings, names: Sequence[str]) -> dict[str, TopicInfo]
 def end_offsets(kafka: KafkaSettings, topics: Iterable[TopicInfo]) -> dict[tuple[str, int], int]:
     """The offset after the last record, by (topic, partition)."""
     wanted = {
-        TopicPartition(topic.name, partition): OffsetSpec.latest()
+        TopicPartition(topic.name, partition): _latest()
         for topic in topics
         for partition in range(topic.n_partitions)
     }
@@ -84,8 +86,34 @@ def end_offsets(kafka: KafkaSettings, topics: Iterable[TopicInfo]) -> dict[tuple
         return {}
     admin = admin_client(kafka)
     futures = admin.list_offsets(wanted, request_timeout=TIMEOUT_S)
-    return {(tp.topic, tp.partition): _result(future).offset for tp, future in futures.items()}
+    try:
+        return {(tp.topic, tp.partition): _result(future).offset for tp, future in futures.items()}
+    except KafkaException as error:
+        raise _mapped(error, "cannot read end offsets") from error
 
 
 def _result(future: "Future[Any]") -> Any:
     return future.result(timeout=TIMEOUT_S + 5)
+
+
+_NEEDS_A_CHANGE = (
+    KafkaError.INVALID_REPLICATION_FACTOR,
+    KafkaError.INVALID_PARTITIONS,
+    KafkaError.INVALID_CONFIG,
+    KafkaError.POLICY_VIOLATION,
+    KafkaError.TOPIC_EXCEPTION,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError._AUTHENTICATION,
+)
+"""The same request would get the same answer: a setting or a right must change first."""
+
+
+def _code(error: KafkaException) -> int:
+    return int(error.args[0].code())
+
+
+def _mapped(error: KafkaException, what: str) -> ThalwegError:
+    """The error of ours that says whether trying again can help."""
+    kind = ConfigurationError if _code(error) in _NEEDS_A_CHANGE else TransientError
+    return kind(f"{what}: {error.args[0].str()}")

@@ -1,27 +1,34 @@
 """Packed feature events: Protobuf (packed.proto) with the floats last.
 
-Layout of every payload, little-endian, `f` features:
+Layout of every payload that `Encoder` writes, little-endian, `f` features:
 
-    0x0A len event_id | 0x11 sfixed64 event_time_ms | 0x19 fixed64 schema_id | 0x22 varint(4 f) float32[f]
+    0x0A len event_id | 0x11 sfixed64 event_time_ms | 0x19 fixed64 schema_id
+    | 0x22 varint(4 f) float32[f]
 
-Everything after the event id has one length for one schema, so the tails of a batch are one NumPy buffer.
-proto3 leaves a zero `event_time_ms` out; `decode` accepts that and any other valid encoding of the message.
+Everything after the event id has one length for one schema, so the tails of a batch are one
+NumPy buffer. Other writers leave a zero `event_time_ms` out (proto3) or send features one by one;
+`decode` accepts every valid encoding of the message, except the groups that proto3 dropped.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
 from schemas.errors import EventError, Reason
-from schemas.features import Dtype, FeatureSchema
+from schemas.features import MAX_EXACT_INTEGER, Dtype, Feature, FeatureSchema
 
 CONTENT_TYPE = "application/vnd.thalweg.packed"
 MAX_EVENT_ID_BYTES = 127
 """So that the length of an event id is one byte."""
 
 _FIXED = struct.Struct("<BqBQB")
-_VARINT, _I64, _LEN, _I32 = 0, 1, 2, 5
+_EVENT_ID, _EVENT_TIME, _SCHEMA_ID, _FEATURES, _ONE_FEATURE = 0x0A, 0x11, 0x19, 0x22, 0x25
+"""Tags: field number << 3 | wire type. `_ONE_FEATURE` is a feature outside a packed run."""
+_VARINT, _LEN = 0, 2
+_FIXED_SIZES = {1: 8, 5: 4}
+"""Bytes of the wire types I64 and I32."""
 
 
 def varint(value: int) -> bytes:
@@ -57,24 +64,16 @@ class Encoder:
     def __init__(self, schema: FeatureSchema) -> None:
         self._schema = schema
         self._length = varint(4 * len(schema))
-        self._codes = {
-            index: {name: float(code) for code, name in enumerate(feature.categories)}
-            for index, feature in enumerate(schema.features)
-            if feature.dtype is Dtype.CATEGORY
-        }
+        self._converters = [_converter(feature) for feature in schema.features]
 
     def encode(
         self, event_id: str, event_time_ms: int | None, row: Sequence[float | bool | str | None]
     ) -> bytes:
-        """One event; a missing value is None. Raises ValueError when `row` does not fit the schema."""
-        values: list[float] = []
-        for index, value in enumerate(row):
-            if value is None:
-                values.append(float("nan"))
-            elif index in self._codes:
-                values.append(self._codes[index].get(str(value), -1.0))
-            else:
-                values.append(float(value))
+        """One event; a missing value is None. Raises ValueError when `row` does not fit the schema.
+
+        A category that the schema does not list travels as -1.
+        """
+        values = [convert(value) for convert, value in zip(self._converters, row, strict=True)]
         return self.encode_floats(event_id, event_time_ms, np.array(values, dtype="<f4"))
 
     def encode_floats(
@@ -91,70 +90,106 @@ class Encoder:
             raise ValueError(
                 f"an event id has at most {MAX_EVENT_ID_BYTES} bytes, this one {len(name)}"
             )
-        fixed = _FIXED.pack(0x11, event_time_ms or 0, 0x19, self._schema.id, 0x22)
-        return b"".join(
-            (
-                b"\x0a",
-                bytes((len(name),)),
-                name,
-                fixed,
-                self._length,
-                features.astype("<f4").tobytes(),
+        try:
+            fixed = _FIXED.pack(
+                _EVENT_TIME, event_time_ms or 0, _SCHEMA_ID, self._schema.id, _FEATURES
             )
-        )
+        except struct.error as error:
+            raise ValueError(f"event time {event_time_ms!r} is not a 64-bit integer") from error
+        head = bytes((_EVENT_ID, len(name)))
+        return b"".join((head, name, fixed, self._length, features.astype("<f4").tobytes()))
 
 
 def decode(
     payload: bytes,
 ) -> tuple[str, int | None, int, np.ndarray[tuple[int], np.dtype[np.float32]]]:
     """Event id, event time, schema id and features of any valid encoding; raises EventError."""
-    event_id, event_time_ms, schema_id, features = "", None, 0, b""
-    at, end = 0, len(payload)
+    event_id, event_time_ms, schema_id, features = "", 0, 0, bytearray()
     try:
-        while at < end:
-            tag, at = _read_varint(payload, at)
-            number, kind = tag >> 3, tag & 7
-            if number == 0:
-                raise ValueError("field number 0")
-            if kind == _LEN:
-                size, at = _read_varint(payload, at)
-                if at + size > end:
-                    raise ValueError("a field runs past the end")
-                if number == 1:
-                    event_id = payload[at : at + size].decode()
-                elif number == 4:
-                    features += payload[at : at + size]
-                at += size
-            elif kind == _I64:
-                (raw,) = struct.unpack_from("<Q", payload, at)
-                if number == 2:
-                    event_time_ms = raw - 2**64 if raw >> 63 else raw
-                elif number == 3:
-                    schema_id = raw
-                at += 8
-            elif kind == _I32:
-                if number == 4:
-                    features += payload[at : at + 4]
-                if at + 4 > end:
-                    raise ValueError("a field runs past the end")
-                at += 4
-            elif kind == _VARINT:
-                _, at = _read_varint(payload, at)
-            else:
-                raise ValueError(f"wire type {kind}")
-        return event_id, event_time_ms or None, schema_id, np.frombuffer(features, dtype="<f4")
-    except (ValueError, IndexError, struct.error) as error:
+        for tag, value in _fields(payload):
+            if tag == _EVENT_ID:
+                event_id = value.decode()
+            elif tag == _EVENT_TIME:
+                event_time_ms = int.from_bytes(value, "little", signed=True)
+            elif tag == _SCHEMA_ID:
+                schema_id = int.from_bytes(value, "little")
+            elif tag in (_FEATURES, _ONE_FEATURE):
+                if len(value) % 4:
+                    raise ValueError(f"{len(value)} bytes are no run of float32")
+                features += value
+    except ValueError as error:
         raise EventError(Reason.MALFORMED, f"not a packed event: {error}") from error
+    return event_id, event_time_ms or None, schema_id, np.frombuffer(features, dtype="<f4")
+
+
+def _fields(payload: bytes) -> Iterator[tuple[int, bytes]]:
+    """Tag and content of each field, in the order they come; raises ValueError where it is torn."""
+    at = 0
+    while at < len(payload):
+        tag, at = _read_varint(payload, at)
+        kind = tag & 7
+        if not 8 <= tag < 2**32:
+            raise ValueError(f"tag {tag}")
+        start = at
+        if kind == _VARINT:
+            _, at = _read_varint(payload, at)
+        elif kind == _LEN:
+            size, start = _read_varint(payload, at)
+            at = start + size
+        elif kind in _FIXED_SIZES:
+            at += _FIXED_SIZES[kind]
+        else:
+            raise ValueError(f"wire type {kind}")
+        if at > len(payload):
+            raise ValueError("a field runs past the end")
+        yield tag, payload[start:at]
 
 
 def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
+    """The integer at `at` and where it ends; ValueError when it is torn or exceeds 64 bits."""
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= len(data):
+            raise ValueError("a varint runs past the end")
         byte = data[at]
         at += 1
         value |= (byte & 127) << shift
         if byte < 128:
-            return value, at
-        shift += 7
-        if shift > 63:
-            raise ValueError("a varint of more than 10 bytes")
+            break
+    else:
+        raise ValueError("a varint of more than 10 bytes")
+    if value >= 2**64:
+        raise ValueError("a varint of more than 64 bits")
+    return value, at
+
+
+def _converter(feature: Feature) -> Callable[[float | bool | str | None], float]:
+    """The function that turns this feature's values into what travels."""
+    if feature.dtype is Dtype.CATEGORY:
+        codes = {name: float(code) for code, name in enumerate(feature.categories)}
+        return partial(_category, feature.name, codes)
+    return partial(_integer if feature.dtype is Dtype.INTEGER else _number, feature.name)
+
+
+def _category(name: str, codes: dict[str, float], value: float | bool | str | None) -> float:
+    if value is None:
+        return float("nan")
+    if not isinstance(value, str):
+        raise ValueError(f"feature {name!r} takes a category name, not {value!r}")
+    return codes.get(value, -1.0)
+
+
+def _number(name: str, value: float | bool | str | None) -> float:
+    if value is None:
+        return float("nan")
+    if isinstance(value, str):
+        raise ValueError(f"feature {name!r} takes a number, not {value!r}")
+    return float(value)
+
+
+def _integer(name: str, value: float | bool | str | None) -> float:
+    # 2^24 + 1 would become 2^24 in float32 and pass the scorer's range check as a wrong value.
+    number = _number(name, value)
+    if abs(number) > MAX_EXACT_INTEGER:
+        raise ValueError(f"feature {name!r}: {value!r} is beyond 2^24, which float32 cannot hold")
+    return number
