@@ -1,1 +1,1 @@
-"""stream_processors."""
+"""The Faust apps: score, log_predictions, and the batch transport they share."""

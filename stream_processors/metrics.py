@@ -1,0 +1,47 @@
+"""Prometheus metrics of the processors; per-event facts are counted here, not logged."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+LATENCY_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60)
+
+PARTITION_STARTS = Counter(
+    "thalweg_partition_starts",
+    "Partitions taken up, by why they started where",
+    ["topic", "reason"],
+)
+OFFSETS_LOST = Counter(
+    "thalweg_offsets_lost", "Source offsets gone before they were read", ["topic"]
+)
+EVENTS_SCORED = Counter("thalweg_events_scored", "Events scored", ["pipeline", "model_version"])
+EVENTS_REJECTED = Counter("thalweg_events_rejected", "Events dead-lettered", ["pipeline", "reason"])
+BATCH_EVENTS = Histogram(
+    "thalweg_batch_events",
+    "Events in a micro-batch",
+    ["pipeline"],
+    buckets=(1, 3, 10, 30, 100, 300, 1000, 3000, 10000),
+)
+STAGE_SECONDS = Histogram(
+    "thalweg_stage_seconds",
+    "Time of one batch in a stage",
+    ["pipeline", "stage"],
+    buckets=LATENCY_BUCKETS,
+)
+EVENT_SECONDS = Histogram(
+    "thalweg_event_seconds",
+    "Append to outputs acknowledged, of the oldest event in a batch",
+    ["pipeline"],
+    buckets=LATENCY_BUCKETS,
+)
+IN_FLIGHT = Gauge("thalweg_in_flight", "Fetched and not yet acknowledged", ["pipeline", "unit"])
+ROWS_LOGGED = Counter("thalweg_rows_logged", "Rows inserted into ClickHouse", ["pipeline"])
+LOG_RETRIES = Counter("thalweg_log_retries", "Inserts tried again", ["pipeline"])
+COVERAGE_GAP = Gauge(
+    "thalweg_coverage_gap_offsets",
+    "Committed source offsets that the log does not answer for",
+    ["pipeline"],
+)
+OUTPUTS_GROWN = Counter(
+    "thalweg_output_partitions_grown",
+    "Times outputs had fewer partitions than their source",
+    ["topic"],
+)
