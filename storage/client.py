@@ -74,10 +74,10 @@ class Client:
         self._driver = driver
         self._where = f"ClickHouse at {settings.url}"
 
-    def command(self, sql: str) -> None:
-        """Run a statement that answers nothing."""
+    def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """Run a statement that answers nothing; the server binds `{name:Type}` to `parameters`."""
         with _mapped(self._where):
-            self._driver.command(sql)
+            self._driver.command(sql, parameters=dict(parameters or {}))
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Any]:
         """The rows of a query, as tuples; the server binds `{name:Type}` to `parameters`."""
@@ -122,6 +122,7 @@ def connect(settings: ClickHouseSettings) -> Client:
             compress=False,
             # Our callers retry, with their own bounds.
             query_retries=0,
+            tz_mode="aware",
             settings=dict(SESSION_SETTINGS),
         )
     return Client(driver, settings)
