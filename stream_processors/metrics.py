@@ -12,33 +12,30 @@ PARTITION_STARTS = Counter(
 OFFSETS_LOST = Counter(
     "thalweg_offsets_lost", "Source offsets gone before they were read", ["topic"]
 )
-EVENTS_SCORED = Counter("thalweg_events_scored", "Events scored", ["pipeline", "model_version"])
-EVENTS_REJECTED = Counter("thalweg_events_rejected", "Events dead-lettered", ["pipeline", "reason"])
+EVENTS_SCORED = Counter("thalweg_events_scored", "Events scored", ["model_version"])
+EVENTS_REJECTED = Counter("thalweg_events_rejected", "Events dead-lettered", ["reason"])
 BATCH_EVENTS = Histogram(
     "thalweg_batch_events",
     "Events in a micro-batch",
-    ["pipeline"],
     buckets=(1, 3, 10, 30, 100, 300, 1000, 3000, 10000),
 )
 STAGE_SECONDS = Histogram(
     "thalweg_stage_seconds",
     "Time of one batch in a stage",
-    ["pipeline", "stage"],
+    ["stage"],
     buckets=LATENCY_BUCKETS,
 )
 EVENT_SECONDS = Histogram(
     "thalweg_event_seconds",
     "Append to outputs acknowledged, of the oldest event in a batch",
-    ["pipeline"],
     buckets=LATENCY_BUCKETS,
 )
-IN_FLIGHT = Gauge("thalweg_in_flight", "Fetched and not yet acknowledged", ["pipeline", "unit"])
-ROWS_LOGGED = Counter("thalweg_rows_logged", "Rows inserted into ClickHouse", ["pipeline"])
-LOG_RETRIES = Counter("thalweg_log_retries", "Inserts tried again", ["pipeline"])
+IN_FLIGHT = Gauge("thalweg_in_flight", "Fetched and not yet acknowledged", ["unit"])
+ROWS_LOGGED = Counter("thalweg_rows_logged", "Rows inserted into ClickHouse")
+LOG_RETRIES = Counter("thalweg_log_retries", "Inserts tried again")
 COVERAGE_GAP = Gauge(
     "thalweg_coverage_gap_offsets",
     "Committed source offsets that the log does not answer for",
-    ["pipeline"],
 )
 OUTPUTS_GROWN = Counter(
     "thalweg_output_partitions_grown",

@@ -5,14 +5,18 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, cast
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from schemas.errors import ConfigurationError, ThalwegError, TransientError
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import PIPELINE_TOPICS, TopicNames
+from stream_processors import metrics
+
+log = structlog.get_logger()
 
 TIMEOUT_S = 30.0
 
@@ -117,3 +121,34 @@ def _mapped(error: KafkaException, what: str) -> ThalwegError:
     """The error of ours that says whether trying again can help."""
     kind = ConfigurationError if _code(error) in _NEEDS_A_CHANGE else TransientError
     return kind(f"{what}: {error.args[0].str()}")
+
+
+def grow_partitions(kafka: KafkaSettings, source: str, outputs: Sequence[str]) -> list[str]:
+    """Give every output at least as many partitions as its source, for outputs go to the partition
+    number of their source; returns the topics that were grown. Raises ConfigurationError when one
+    is missing or cannot be grown.
+    """
+    found = describe(kafka, [source, *outputs])
+    missing = [name for name in (source, *outputs) if name not in found]
+    if missing:
+        raise ConfigurationError(
+            f"topics are missing: {', '.join(missing)}; `thalweg bootstrap` creates those of a"
+            " pipeline"
+        )
+    wanted = found[source].n_partitions
+    short = [name for name in outputs if found[name].n_partitions < wanted]
+    if not short:
+        return []
+    log.warning("output_partitions_grown", source=source, outputs=short, n_partitions=wanted)
+    admin = admin_client(kafka)
+    futures = admin.create_partitions([NewPartitions(name, wanted) for name in short])
+    for name, future in futures.items():
+        try:
+            _result(future)
+        except KafkaException as error:
+            raise ConfigurationError(
+                f"{name} has {found[name].n_partitions} partitions, its source {source} has"
+                f" {wanted}, and it cannot be grown: {error.args[0].str()}"
+            ) from error
+        metrics.OUTPUTS_GROWN.labels(name).inc()
+    return short

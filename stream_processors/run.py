@@ -1,0 +1,59 @@
+"""Run a Faust app as a process of ours: readiness, metrics, signals, and an exit code that
+tells.
+"""
+
+import contextlib
+import gc
+import logging
+import sys
+from typing import Any
+
+import faust
+import structlog
+
+from schemas.errors import ThalwegError
+from schemas.settings import Settings
+
+log = structlog.get_logger()
+
+SWITCH_INTERVAL_S = 0.001
+"""The threads that fetch and that follow deliveries wait at most this long for the interpreter."""
+
+
+def run_worker(app: faust.App, settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT, then drain, commit and return.
+
+    Raises the ThalwegError that stopped it; any other failure ends as a RuntimeError that names it.
+    """
+    logging.getLogger("mode").setLevel(logging.WARNING)
+    logging.getLogger("faust").setLevel(logging.WARNING)
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    if settings.metrics_port:
+        from prometheus_client import start_http_server
+
+        start_http_server(settings.metrics_port, addr="127.0.0.1")
+    _announce_readiness(app, settings)
+    worker = faust.Worker(
+        app, loglevel="warning", override_logging=False, redirect_stdouts=False, quiet=True
+    )
+    with contextlib.suppress(SystemExit):
+        worker.execute_from_commandline()
+    reason = app.crash_reason
+    if reason is None:
+        log.info("worker_stopped", app=app.conf.id)
+        return
+    if isinstance(reason, ThalwegError):
+        raise reason
+    raise RuntimeError(f"the worker crashed: {reason!r}") from reason
+
+
+def _announce_readiness(app: faust.App, settings: Settings) -> None:
+    @app.on_rebalance_complete.connect(weak=False)  # type: ignore[untyped-decorator]
+    async def ready(*_: Any, **__: Any) -> None:
+        # What is alive now stays: the collector need not walk it again on every pass.
+        gc.collect()
+        gc.freeze()
+        log.info("worker_ready", app=app.conf.id, partitions=len(app.consumer.assignment()))
+        if settings.ready_file is not None:
+            settings.ready_file.touch()

@@ -1,0 +1,63 @@
+"""The scoring app, composed: model, decoder, outbox, and the agent that joins them."""
+
+import asyncio
+from typing import Any
+
+import faust
+import structlog
+from inference.engine import Engine, load_model
+from storage.model_store import ModelStore
+
+from inference.decode import BatchDecoder
+from schemas.pipeline import read_pipeline
+from schemas.settings import Settings
+from schemas.topics import TopicNames
+from stream_processors.apps import create_app
+from stream_processors.outbox import Outbox
+from stream_processors.score.outputs import OutputBuilder
+from stream_processors.score.scorer import Scorer
+from stream_processors.topics import grow_partitions
+from stream_processors.transport import BatchSchema
+from stream_processors.transport.budget import Limits
+from stream_processors.transport.options import BatchOptions
+
+log = structlog.get_logger()
+
+
+def create_score_app(settings: Settings) -> faust.App:
+    """A Faust app that scores one pipeline; raises ThalwegError when it cannot."""
+    scoring, names = settings.scoring, TopicNames(settings.pipeline, settings.kafka.topic_prefix)
+    pipeline = read_pipeline(settings.store, settings.pipeline)
+    directory = ModelStore(settings.store).path(pipeline.model)
+    model = load_model(directory, provider=scoring.provider, expected_schema=pipeline.schema)
+    engine = Engine(model)
+    log.info("model_loaded", pipeline=pipeline.name, model_version=model.version)
+
+    limits = Limits(
+        max_events=scoring.max_in_flight_events,
+        max_bytes=scoring.max_in_flight_bytes,
+        max_batch=scoring.max_batch_events,
+    )
+    app = create_app(settings, "score", BatchOptions(kafka=settings.kafka, limits=limits))
+    features = app.topic(names.features, schema=BatchSchema())
+    decoder = BatchDecoder(
+        pipeline.schema,
+        max_event_bytes=scoring.max_event_bytes,
+        max_event_time_ahead_s=scoring.max_event_time_ahead_s,
+    )
+    builder = OutputBuilder(pipeline, names, scoring)
+
+    @app.agent(features, concurrency=1, name="score")  # type: ignore[untyped-decorator]
+    async def score(stream: Any) -> None:
+        outbox = Outbox(settings.kafka, scoring)
+        try:
+            await Scorer(decoder, engine, builder, outbox, app).run(stream)
+        finally:
+            outbox.close()
+
+    @app.on_partitions_assigned.connect  # type: ignore[untyped-decorator]
+    async def outputs_have_as_many_partitions(*_: Any, **__: Any) -> None:
+        outputs = [names.predictions, names.scored_batches, names.dead_letters]
+        await asyncio.to_thread(grow_partitions, settings.kafka, names.features, outputs)
+
+    return app
