@@ -45,6 +45,11 @@ class Feature(
     def __post_init__(self) -> None:
         if not self.name:
             raise ConfigurationError("a feature needs a name")
+        if not self.name.isprintable() or '"' in self.name or "\\" in self.name:
+            raise ConfigurationError(
+                f"feature {self.name!r}: quotes, backslashes and control characters need escapes in"
+                " JSON, which the typed decoder cannot match; rename it"
+            )
         if (self.dtype is Dtype.CATEGORY) != bool(self.categories):
             raise ConfigurationError(
                 f"feature {self.name!r}: a category lists its categories, and only a category does"
