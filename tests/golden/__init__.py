@@ -1,0 +1,1 @@
+"""Messages as they travel, byte for byte."""
