@@ -60,6 +60,10 @@ class TopicNames:
     def of(self, topic: Topic) -> str:
         return f"{self.prefix}{self.pipeline}.{topic}"
 
+    def group(self, stage: str) -> str:
+        """The consumer group of a stage."""
+        return f"{self.prefix}{self.pipeline}.{stage}"
+
     @property
     def features(self) -> str:
         return self.of(Topic.FEATURES)

@@ -6,6 +6,7 @@ import faust
 
 from schemas.kafka_settings import KafkaSettings
 from schemas.settings import Settings
+from schemas.topics import TopicNames
 from stream_processors.transport.options import BatchOptions
 
 COMMIT_INTERVAL_S = 0.5
@@ -17,7 +18,7 @@ def create_app(settings: Settings, stage: str, options: BatchOptions) -> faust.A
     connection = kafka.faust("batch")
     settings.data_dir.mkdir(parents=True, exist_ok=True)  # Faust makes its own folder, not ours
     app = faust.App(
-        f"{kafka.topic_prefix}{settings.pipeline}.{stage}",
+        TopicNames(settings.pipeline, kafka.topic_prefix).group(stage),
         broker=connection.broker_url,
         broker_credentials=_credentials(kafka),
         broker_commit_interval=COMMIT_INTERVAL_S,

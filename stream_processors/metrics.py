@@ -32,6 +32,7 @@ EVENT_SECONDS = Histogram(
 )
 IN_FLIGHT = Gauge("thalweg_in_flight", "Fetched and not yet acknowledged", ["unit"])
 ROWS_LOGGED = Counter("thalweg_rows_logged", "Rows inserted into ClickHouse")
+BAD_FRAMES = Counter("thalweg_bad_frames", "Messages on scored-batches that are none")
 LOG_RETRIES = Counter("thalweg_log_retries", "Inserts tried again")
 COVERAGE_GAP = Gauge(
     "thalweg_coverage_gap_offsets",

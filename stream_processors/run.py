@@ -6,6 +6,7 @@ import contextlib
 import gc
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import faust
@@ -13,6 +14,7 @@ import structlog
 
 from schemas.errors import ThalwegError
 from schemas.settings import Settings
+from stream_processors.topics import wait_for_broker
 
 log = structlog.get_logger()
 
@@ -20,8 +22,8 @@ SWITCH_INTERVAL_S = 0.001
 """The threads that fetch and that follow deliveries wait at most this long for the interpreter."""
 
 
-def run_worker(app: faust.App, settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT, then drain, commit and return.
+def run_worker(create: Callable[[Settings], faust.App], settings: Settings) -> None:
+    """Wait for the broker, then run the app until SIGTERM or SIGINT, drain, commit and return.
 
     Raises the ThalwegError that stopped it; any other failure ends as a RuntimeError that names it.
     """
@@ -33,6 +35,8 @@ def run_worker(app: faust.App, settings: Settings) -> None:
         from prometheus_client import start_http_server
 
         start_http_server(settings.metrics_port, addr="127.0.0.1")
+    wait_for_broker(settings.kafka)
+    app = create(settings)
     _announce_readiness(app, settings)
     worker = faust.Worker(
         app, loglevel="warning", override_logging=False, redirect_stdouts=False, quiet=True

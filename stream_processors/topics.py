@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.cimpl import NewPartitions, NewTopic
@@ -19,6 +25,7 @@ from stream_processors import metrics
 log = structlog.get_logger()
 
 TIMEOUT_S = 30.0
+BROKER_WAIT_S = 5.0
 
 _latest = cast(Callable[[], OffsetSpec], OffsetSpec.latest)  # untyped in confluent-kafka
 
@@ -96,31 +103,40 @@ def end_offsets(kafka: KafkaSettings, topics: Iterable[TopicInfo]) -> dict[tuple
         raise _mapped(error, "cannot read end offsets") from error
 
 
-def _result(future: "Future[Any]") -> Any:
-    return future.result(timeout=TIMEOUT_S + 5)
+def committed_offsets(
+    kafka: KafkaSettings, group: str, topics: Iterable[TopicInfo]
+) -> dict[tuple[str, int], int]:
+    """What a consumer group has committed, by (topic, partition), where it has."""
+    wanted = [
+        TopicPartition(topic.name, partition)
+        for topic in topics
+        for partition in range(topic.n_partitions)
+    ]
+    if not wanted:
+        return {}
+    admin = admin_client(kafka)
+    request = [ConsumerGroupTopicPartitions(group, wanted)]
+    try:
+        answer = _result(admin.list_consumer_group_offsets(request)[group])
+    except KafkaException as error:
+        raise _mapped(error, f"cannot read the offsets of group {group}") from error
+    return {(tp.topic, tp.partition): tp.offset for tp in answer.topic_partitions if tp.offset >= 0}
 
 
-_NEEDS_A_CHANGE = (
-    KafkaError.INVALID_REPLICATION_FACTOR,
-    KafkaError.INVALID_PARTITIONS,
-    KafkaError.INVALID_CONFIG,
-    KafkaError.POLICY_VIOLATION,
-    KafkaError.TOPIC_EXCEPTION,
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-    KafkaError._AUTHENTICATION,
-)
-"""The same request would get the same answer: a setting or a right must change first."""
-
-
-def _code(error: KafkaException) -> int:
-    return int(error.args[0].code())
-
-
-def _mapped(error: KafkaException, what: str) -> ThalwegError:
-    """The error of ours that says whether trying again can help."""
-    kind = ConfigurationError if _code(error) in _NEEDS_A_CHANGE else TransientError
-    return kind(f"{what}: {error.args[0].str()}")
+def wait_for_broker(kafka: KafkaSettings) -> None:
+    """Return once the cluster answers; until then say every few seconds what is being waited
+    for.
+    """
+    admin = admin_client(kafka)
+    while True:
+        try:
+            admin.list_topics(timeout=BROKER_WAIT_S)
+        except KafkaException as error:
+            log.warning(
+                "waiting_for_broker", servers=kafka.bootstrap_servers, error=error.args[0].str()
+            )
+        else:
+            return
 
 
 def grow_partitions(kafka: KafkaSettings, source: str, outputs: Sequence[str]) -> list[str]:
@@ -146,9 +162,34 @@ def grow_partitions(kafka: KafkaSettings, source: str, outputs: Sequence[str]) -
         try:
             _result(future)
         except KafkaException as error:
-            raise ConfigurationError(
-                f"{name} has {found[name].n_partitions} partitions, its source {source} has"
-                f" {wanted}, and it cannot be grown: {error.args[0].str()}"
-            ) from error
+            what = f"{name} has fewer partitions than {source} ({wanted}) and cannot be grown"
+            raise _mapped(error, what) from error
         metrics.OUTPUTS_GROWN.labels(name).inc()
     return short
+
+
+def _result(future: "Future[Any]") -> Any:
+    return future.result(timeout=TIMEOUT_S + 5)
+
+
+_NEEDS_A_CHANGE = (
+    KafkaError.INVALID_REPLICATION_FACTOR,
+    KafkaError.INVALID_PARTITIONS,
+    KafkaError.INVALID_CONFIG,
+    KafkaError.POLICY_VIOLATION,
+    KafkaError.TOPIC_EXCEPTION,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError._AUTHENTICATION,
+)
+"""The same request would get the same answer: a setting or a right must change first."""
+
+
+def _code(error: KafkaException) -> int:
+    return int(error.args[0].code())
+
+
+def _mapped(error: KafkaException, what: str) -> ThalwegError:
+    """The error of ours that says whether trying again can help."""
+    kind = ConfigurationError if _code(error) in _NEEDS_A_CHANGE else TransientError
+    return kind(f"{what}: {error.args[0].str()}")

@@ -14,7 +14,7 @@ def run(settings: Settings) -> None:
     from stream_processors.run import run_worker
     from stream_processors.score.app import create_score_app
 
-    run_worker(create_score_app(settings), settings)
+    run_worker(create_score_app, settings)
 
 
 def __getattr__(name: str) -> Any:
