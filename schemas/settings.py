@@ -142,6 +142,8 @@ class LocalSettings(Section):
     """Restarts of one process within `restart_window_s` before the stack gives up and says why."""
     restart_window_s: float = Field(default=120.0, ge=1)
     """See `max_restarts`."""
+    start_timeout_s: float = Field(default=60.0, ge=1, le=600)
+    """How long a process may take to become healthy before it is killed and tried again."""
     stop_timeout_s: float = Field(default=20.0, ge=1, le=600)
     """How long a process may drain before it is killed."""
 
@@ -165,6 +167,8 @@ class Settings(Section):
     """
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """Prometheus metrics of a worker on loopback; 0 is off."""
+    ready_file: AbsolutePath | None = None
+    """A worker creates this file once it is ready for events; supervisors set it."""
     kafka: KafkaSettings = KafkaSettings()
     clickhouse: ClickHouseSettings = ClickHouseSettings()
     scoring: ScoringSettings = ScoringSettings()
@@ -191,6 +195,18 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
         raise ConfigurationError(f"{error}: {error.__cause__}") from None
     except ValidationError as error:
         raise ConfigurationError("\n".join(_explain(each) for each in error.errors())) from error
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """The variables that give a child process exactly these settings; what is None is left out."""
+    variables = {}
+    for path, _, _ in walk(Settings):
+        value: Any = settings
+        for part in path:
+            value = getattr(value, part)
+        if value is not None:
+            variables[variable_name(path)] = str(value)
+    return variables
 
 
 def refuse_unknown_names(environ: Mapping[str, str]) -> None:

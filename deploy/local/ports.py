@@ -30,5 +30,5 @@ def refuse_taken(port: int, owner: str, setting: str) -> None:
     if not is_free(port):
         raise ConfigurationError(
             f"port {port} for {owner} is taken by another program: stop that, or set {setting}"
-            " to a free port (0 picks one)"
+            " to a free one"
         )

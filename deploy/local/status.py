@@ -1,0 +1,127 @@
+"""What a deployment is doing: processes, topics with end offsets, how far each stage is behind."""
+
+from collections.abc import Iterable
+
+import msgspec
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from deploy.local.state import ProcessInfo, StackState
+from schemas.errors import ThalwegError
+from schemas.kafka_settings import KafkaSettings
+from schemas.pipeline import list_pipelines
+from schemas.settings import Settings
+from schemas.topics import PIPELINE_TOPICS, Topic, TopicNames
+
+TIMEOUT_S = 10.0
+STAGE_SOURCES = {"score": Topic.FEATURES, "log": Topic.SCORED_BATCHES}
+"""What each stage reads; its group is `{prefix}{pipeline}.{stage}`."""
+
+
+class TopicStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """`end_offset` is the sum over `end_offsets`, one per partition."""
+
+    name: str
+    partitions: int
+    end_offset: int
+    end_offsets: list[int]
+
+
+class StageLag(msgspec.Struct, frozen=True, kw_only=True):
+    """Records between what the stage's group committed and the end, over all partitions."""
+
+    pipeline: str
+    stage: str
+    group: str
+    lag: int
+
+
+class StackStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """`running`: a local stack runs; `reachable`: Kafka answered, `problem` says why it did not."""
+
+    data_dir: str
+    running: bool
+    reachable: bool
+    bootstrap_servers: str
+    clickhouse_url: str
+    processes: tuple[ProcessInfo, ...] = ()
+    topics: list[TopicStatus] = []
+    lag: list[StageLag] = []
+    problem: str = ""
+
+
+def gather(settings: Settings, stack: StackState | None) -> StackStatus:
+    """The status of the deployment `settings` point at; a silent broker is part of it, no error."""
+    found = StackStatus(
+        data_dir=str(settings.data_dir),
+        running=stack is not None,
+        reachable=False,
+        bootstrap_servers=settings.kafka.bootstrap_servers,
+        clickhouse_url=settings.clickhouse.url,
+        processes=stack.processes if stack else (),
+    )
+    if stack is None and "bootstrap_servers" not in settings.kafka.model_fields_set:
+        return found
+    pipelines = list_pipelines(settings.store)
+    try:
+        topics = topic_status(settings.kafka, pipelines)
+        lag = stage_lag(settings.kafka, pipelines, topics)
+    except (ThalwegError, KafkaException, TimeoutError) as error:
+        return msgspec.structs.replace(
+            found, problem=f"Kafka at {settings.kafka.bootstrap_servers} does not answer: {error}"
+        )
+    return msgspec.structs.replace(found, reachable=True, topics=topics, lag=lag)
+
+
+def topic_status(kafka: KafkaSettings, pipelines: Iterable[str]) -> list[TopicStatus]:
+    """The topics of `pipelines` that exist."""
+    from stream_processors.topics import describe, end_offsets
+
+    names = [
+        TopicNames(pipeline, kafka.topic_prefix).of(topic)
+        for pipeline in pipelines
+        for topic in PIPELINE_TOPICS
+    ]
+    topics = describe(kafka, names)
+    ends = end_offsets(kafka, topics.values())
+    return [
+        TopicStatus(
+            name=name,
+            partitions=topic.n_partitions,
+            end_offset=sum(ends[name, each] for each in range(topic.n_partitions)),
+            end_offsets=[ends[name, each] for each in range(topic.n_partitions)],
+        )
+        for name, topic in topics.items()
+    ]
+
+
+def stage_lag(
+    kafka: KafkaSettings, pipelines: Iterable[str], topics: Iterable[TopicStatus]
+) -> list[StageLag]:
+    """How far every stage of `pipelines` is behind; what it never committed counts in full."""
+    ends = {topic.name: topic.end_offsets for topic in topics}
+    admin = AdminClient(kafka.librdkafka())
+    found = []
+    for pipeline in pipelines:
+        names = TopicNames(pipeline, kafka.topic_prefix)
+        for stage, source in STAGE_SOURCES.items():
+            group, topic = f"{kafka.topic_prefix}{pipeline}.{stage}", names.of(source)
+            if topic not in ends:
+                continue
+            committed = _committed(admin, group, topic)
+            lag = sum(end - committed.get(each, 0) for each, end in enumerate(ends[topic]))
+            found.append(StageLag(pipeline=pipeline, stage=stage, group=group, lag=lag))
+    return found
+
+
+def _committed(admin: AdminClient, group: str, topic: str) -> dict[int, int]:
+    """Committed offsets by partition; empty for a group that does not exist yet."""
+    request = [ConsumerGroupTopicPartitions(group)]
+    futures = admin.list_consumer_group_offsets(request, request_timeout=TIMEOUT_S)
+    answer: ConsumerGroupTopicPartitions = futures[group].result(timeout=TIMEOUT_S + 5)
+    partitions: list[TopicPartition] = answer.topic_partitions or []
+    return {
+        each.partition: each.offset
+        for each in partitions
+        if each.topic == topic and each.offset >= 0
+    }

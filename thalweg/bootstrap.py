@@ -1,0 +1,7 @@
+"""`thalweg bootstrap`."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Nothing yet."""

@@ -1,0 +1,7 @@
+"""`thalweg demo`."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Nothing yet."""

@@ -1,0 +1,32 @@
+"""The `thalweg` command. Commands import what they need when they run: `--help` is quick."""
+
+import sys
+
+import typer
+
+from schemas.errors import ThalwegError
+from thalweg import bench, bootstrap, dead_letters, demo, events, reference, stack, topics, worker
+
+app = typer.Typer(
+    name="thalweg",
+    help="Event-driven streaming inference: Kafka through Faust and ONNX Runtime into ClickHouse.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # importing rich would double the time of --help
+    pretty_exceptions_enable=False,
+)
+for group in (stack, demo, bootstrap, events, worker, topics, dead_letters, bench, reference):
+    group.register(app)
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one message on stderr and exit status 2."""
+    try:
+        app()
+    except ThalwegError as error:
+        print(f"thalweg: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

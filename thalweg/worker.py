@@ -1,0 +1,34 @@
+"""`thalweg worker`: one stage of one pipeline in the foreground."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from thalweg.context import DataDir, PipelineName, find_settings
+
+
+class Stage(StrEnum):
+    SCORE = "score"
+    LOG = "log"
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(worker)
+
+
+def worker(
+    stage: Annotated[Stage, typer.Argument(help="Which stage to run.")],
+    pipeline: PipelineName = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Run one stage until SIGTERM or Ctrl-C, then drain; run several to share the partitions."""
+    from thalweg.logs import configure
+
+    settings = find_settings(data_dir, pipeline=pipeline)
+    configure(settings.logging)
+    if stage is Stage.SCORE:
+        from stream_processors.score import run
+    else:
+        from stream_processors.log_predictions import run
+    run(settings)
