@@ -16,19 +16,21 @@ _MS_PER_UNIT = {"s": 1000.0, "ms": 1.0, "us": 0.001}
 
 def number(cell: Cell) -> float | None:
     """The cell as a finite number; None when it is none. Exactly the nearest double to a text."""
+    value = real(cell)
+    return value if value is not None and math.isfinite(value) else None
+
+
+def real(cell: Cell) -> float | None:
+    """Like `number`, infinities included: they tell a column of numbers, but are sent as text."""
     if isinstance(cell, str):
         # Python's float() reads 1_000 as a thousand, which no other reader of the file would.
         if "_" in cell:
             return None
         try:
-            value = float(cell)
+            return float(cell)
         except ValueError:
             return None
-    elif isinstance(cell, int | float):
-        value = float(cell)
-    else:
-        return None
-    return value if math.isfinite(value) else None
+    return float(cell) if isinstance(cell, int | float) else None
 
 
 def truth(cell: Cell) -> bool | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from producers.cells import number, text, truth, values
+from producers.cells import real, text, truth, values
 from producers.publisher import Value
 from producers.readers import Batch, Cell, reader_of
 from schemas.errors import ConfigurationError
@@ -65,7 +65,7 @@ def infer_schema(path: Path, mapping: ColumnMapping) -> FeatureSchema:
     taken = mapped_columns(mapping)
     columns = file_columns(path)
     facts = {name: _ColumnFacts() for name in columns if name not in taken}
-    for batch in read_columns(path, columns):
+    for batch in read_columns(path, [*columns, *taken]):
         for name, fact in facts.items():
             fact.add(batch[name])
     if not any(fact.n_rows for fact in facts.values()):
@@ -121,10 +121,10 @@ class _ColumnFacts:
     def add(self, column: Sequence[Cell]) -> None:
         present = [cell for cell in column if cell is not None]
         self.has_null |= len(present) < len(column)
-        numbers = [value for value in map(number, present) if value is not None]
+        numbers = [value for value in map(real, present) if value is not None]
         if self.all_numbers and len(numbers) < len(present):
             self.all_numbers = False
-            self.first_text = next(cell for cell in present if number(cell) is None)
+            self.first_text = next(cell for cell in present if real(cell) is None)
         self.all_integers &= self.all_numbers and all(map(_is_integer, present))
         self.all_booleans &= all(map(_is_truth_word, present))
         self.is_row_index = (

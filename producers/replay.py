@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from producers.cells import event_time_ms, text, values
-from producers.files import mapped_columns, read_columns
+from producers.files import read_columns
 from producers.pace import Pacer
 from producers.publisher import Value
 from producers.readers import Batch, Cell
@@ -79,7 +79,9 @@ def row_events(path: Path, schema: FeatureSchema, mapping: ColumnMapping) -> Ite
     number from 0; the entity is then `row-` and that number.
     """
     n_before = 0
-    for batch in read_columns(path, [*schema.names, *mapped_columns(mapping)]):
+    # Not the label: files to score may well have none.
+    mapped = [name for name in (mapping.entity, mapping.event_id, mapping.time) if name]
+    for batch in read_columns(path, [*schema.names, *mapped]):
         yield from _batch_events(batch, schema, mapping, path.stem, n_before)
         n_before += len(next(iter(batch.values())))
 
