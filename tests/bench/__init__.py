@@ -1,0 +1,1 @@
+"""The bench: ratios between ways of scoring a Kafka topic (`python -m tests.bench`)."""

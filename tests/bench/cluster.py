@@ -1,0 +1,112 @@
+"""A real Apache Kafka on one core for the length of the bench, and fresh topics for each run."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from deploy.local.kafka import ApacheKafka, find_java, find_kafka_home
+from deploy.local.ports import free_port
+from schemas.kafka_settings import KafkaSettings
+from schemas.topics import PIPELINE_TOPICS, TopicNames
+from stream_processors.topics import create_pipeline_topics
+from tests.bench.model import PIPELINE
+from tests.bench.processes import ROOT, Child, Children, on_core
+
+HEAP_MB = 1024
+_START_TIMEOUT_S = 60.0
+_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunTopics:
+    """The topics of one run: nobody has read or written them before."""
+
+    prefix: str
+
+    @property
+    def names(self) -> TopicNames:
+        return TopicNames(PIPELINE, self.prefix)
+
+
+class Cluster:
+    """One broker; `n_partitions` is that of every topic."""
+
+    def __init__(self, children: Children, directory: Path, core: int, n_partitions: int) -> None:
+        self._children, self._core = children, core
+        self._process: Child | None = None
+        self._n_runs = 0
+        self.n_partitions = n_partitions
+        shared = ROOT.parent / "shared" / "kafka"
+        if not os.environ.get("KAFKA_HOME") and shared.is_dir():
+            os.environ["KAFKA_HOME"] = str(shared)
+        self._node = ApacheKafka(
+            home=find_kafka_home(),
+            java=find_java(),
+            directory=directory,
+            port=free_port(),
+            controller_port=free_port(),
+            heap_mb=HEAP_MB,
+        )
+        self.bootstrap = self._node.bootstrap_servers
+
+    def start(self) -> None:
+        """Start it and wait until it serves requests."""
+        with on_core(self._core):
+            self._node.prepare()
+        self._process = self._children.start("kafka", self._node.command(), self._core)
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while not self._node.healthy():
+            self._process.check()
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"Kafka is not up after {_START_TIMEOUT_S:.0f} s")
+            time.sleep(0.2)
+        self._admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+
+    def settings(self, topics: RunTopics) -> KafkaSettings:
+        return KafkaSettings(
+            bootstrap_servers=self.bootstrap,
+            topic_prefix=topics.prefix,
+            partitions=self.n_partitions,
+        )
+
+    def fresh_topics(self) -> RunTopics:
+        self._n_runs += 1
+        topics = RunTopics(f"run{self._n_runs:03d}.")
+        create_pipeline_topics(self.settings(topics), PIPELINE)
+        for topic in PIPELINE_TOPICS:
+            self._wait_for_leader(topics.names.of(topic))
+        return topics
+
+    def _wait_for_leader(self, topic: str) -> None:
+        """A topic exists a moment before its partitions have a leader that takes records."""
+        deadline = time.monotonic() + _TIMEOUT_S
+        # Asked with list_topics: list_offsets would keep the "no leader" of a first try for 30 s.
+        while not self._has_leaders(topic):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"topic {topic} has no leader after {_TIMEOUT_S:.0f} s")
+            time.sleep(0.05)
+
+    def _has_leaders(self, topic: str) -> bool:
+        found = self._admin.list_topics(topic, timeout=_TIMEOUT_S).topics[topic].partitions
+        leaders = [p for p in found.values() if p.error is None and p.leader >= 0]
+        return len(leaders) == self.n_partitions
+
+    def drop(self, topics: RunTopics) -> None:
+        """Delete the topics of a run, so that the disk holds one run at a time."""
+        doomed = [topics.names.of(topic) for topic in PIPELINE_TOPICS]
+        for future in self._admin.delete_topics(doomed).values():
+            future.result(_TIMEOUT_S)
+
+    def end_offset(self, topic: str) -> int:
+        """Records in the topic, all partitions together."""
+        wanted = {tp: OffsetSpec.latest() for tp in self.partitions(topic)}
+        futures = self._admin.list_offsets(wanted, request_timeout=_TIMEOUT_S)
+        return sum(future.result(_TIMEOUT_S).offset for future in futures.values())
+
+    def partitions(self, topic: str) -> Sequence[TopicPartition]:
+        return [TopicPartition(topic, partition) for partition in range(self.n_partitions)]

@@ -1,0 +1,1 @@
+"""The contenders: programs that score a topic, processes started with the same arguments."""
