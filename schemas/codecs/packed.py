@@ -11,8 +11,7 @@ NumPy buffer. Other writers leave a zero `event_time_ms` out (proto3) or send fe
 """
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -27,6 +26,7 @@ _FIXED = struct.Struct("<BqBQB")
 _EVENT_ID, _EVENT_TIME, _SCHEMA_ID, _FEATURES, _ONE_FEATURE = 0x0A, 0x11, 0x19, 0x22, 0x25
 """Tags: field number << 3 | wire type. `_ONE_FEATURE` is a feature outside a packed run."""
 _VARINT, _LEN = 0, 2
+_NAN = float("nan")
 _FIXED_SIZES = {1: 8, 5: 4}
 """Bytes of the wire types I64 and I32."""
 
@@ -64,7 +64,14 @@ class Encoder:
     def __init__(self, schema: FeatureSchema) -> None:
         self._schema = schema
         self._length = varint(4 * len(schema))
-        self._converters = [_converter(feature) for feature in schema.features]
+        self._codes = {
+            index: {name: float(code) for code, name in enumerate(feature.categories)}
+            for index, feature in enumerate(schema.features)
+            if feature.dtype is Dtype.CATEGORY
+        }
+        self._integers = [
+            index for index, feature in enumerate(schema.features) if feature.dtype is Dtype.INTEGER
+        ]
 
     def encode(
         self, event_id: str, event_time_ms: int | None, row: Sequence[float | bool | str | None]
@@ -73,7 +80,15 @@ class Encoder:
 
         A category that the schema does not list travels as -1.
         """
-        values = [convert(value) for convert, value in zip(self._converters, row, strict=True)]
+        features, values = self._schema.features, list(row)
+        if len(values) != len(features):
+            raise ValueError(f"{len(values)} values, the schema has {len(features)} features")
+        for index, codes in self._codes.items():
+            values[index] = _category(features[index], codes, values[index])
+        suspects = range(len(values)) if str in map(type, values) else self._integers
+        for index in suspects:
+            values[index] = _number(features[index], values[index])
+        # NumPy makes NaN of None.
         return self.encode_floats(event_id, event_time_ms, np.array(values, dtype="<f4"))
 
     def encode_floats(
@@ -163,33 +178,26 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
     return value, at
 
 
-def _converter(feature: Feature) -> Callable[[float | bool | str | None], float]:
-    """The function that turns this feature's values into what travels."""
-    if feature.dtype is Dtype.CATEGORY:
-        codes = {name: float(code) for code, name in enumerate(feature.categories)}
-        return partial(_category, feature.name, codes)
-    return partial(_integer if feature.dtype is Dtype.INTEGER else _number, feature.name)
-
-
-def _category(name: str, codes: dict[str, float], value: float | bool | str | None) -> float:
+def _category(feature: Feature, codes: dict[str, float], value: float | str | None) -> float:
+    """What travels for a category's value."""
     if value is None:
-        return float("nan")
+        return _NAN
     if not isinstance(value, str):
-        raise ValueError(f"feature {name!r} takes a category name, not {value!r}")
+        raise ValueError(f"feature {feature.name!r} takes a category name, not {value!r}")
     return codes.get(value, -1.0)
 
 
-def _number(name: str, value: float | bool | str | None) -> float:
+def _number(feature: Feature, value: float | str | None) -> float:
+    """A number or None; ValueError for text, and for an integer that float32 would change.
+
+    2^24 + 1 would become 2^24 and pass the scorer's range check as a wrong value.
+    """
     if value is None:
-        return float("nan")
+        return _NAN
     if isinstance(value, str):
-        raise ValueError(f"feature {name!r} takes a number, not {value!r}")
-    return float(value)
-
-
-def _integer(name: str, value: float | bool | str | None) -> float:
-    # 2^24 + 1 would become 2^24 in float32 and pass the scorer's range check as a wrong value.
-    number = _number(name, value)
-    if abs(number) > MAX_EXACT_INTEGER:
-        raise ValueError(f"feature {name!r}: {value!r} is beyond 2^24, which float32 cannot hold")
-    return number
+        raise ValueError(f"feature {feature.name!r} takes a number, not {value!r}")
+    if feature.dtype is Dtype.INTEGER and abs(value) > MAX_EXACT_INTEGER:
+        raise ValueError(
+            f"feature {feature.name!r}: {value!r} is beyond 2^24, which float32 cannot hold"
+        )
+    return value

@@ -19,9 +19,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     certificate, key = folder / "cert.pem", folder / "key.pem"
     if shutil.which("openssl") is None:
         pytest.skip("needs the openssl command")
-    options = "-x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -subj /CN=test".split()
-    files = ["-passout", "pass:secret", "-keyout", key, "-out", certificate]
-    subprocess.run(["openssl", "req", *options, *files], check=True, capture_output=True)
+    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    rest = ["-subj", "/CN=test", "-passout", "pass:secret", "-keyout", key, "-out", certificate]
+    subprocess.run(["openssl", "req", *kind, *rest], check=True, capture_output=True)
     return certificate, key
 
 

@@ -1,0 +1,68 @@
+"""What the documents say exists: settings, commands, dependencies, reasons, examples, links."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from schemas.errors import Reason
+from schemas.settings import Settings, variable_name, walk
+from schemas.topics import DAY_MS, PIPELINE_TOPICS
+from tests.golden.write import FOLDER
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+MESSAGES = (ROOT / "docs" / "messages.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_setting_that_is_named_exists(page: Path) -> None:
+    known = {variable_name(path) for path, _, _ in walk(Settings)}
+    known |= {variable_name((name,)) for name in Settings.model_fields}
+    assert set(re.findall(r"THALWEG_\w*[A-Z]", page.read_text())) <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_every_command_in_the_readme_exists() -> None:
+    from typer.main import get_command
+
+    from thalweg.main import app
+
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    readme = (ROOT / "README.md").read_text()
+    named = set(re.findall(r"^(?:.*`)?thalweg ([a-z][a-z-]+)", readme, re.MULTILINE))
+    assert {"up", "bootstrap", "replay", "worker"} <= named
+    assert named <= set(commands)
+
+
+def test_every_dependency_is_accounted_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    names = {re.split(r"[<>=]", each)[0] for group in groups for each in group}
+    record = (ROOT / "docs" / "decisions" / "0004-dependencies.md").read_text()
+    assert {name for name in names if not re.search(rf"\b{name}\b", record)} == set()
+
+
+def test_every_reason_is_explained() -> None:
+    assert {f"`{reason}`" for reason in Reason} == set(
+        re.findall(r"^\| (`[a-z_]+`) \|", MESSAGES.split("| reason |")[1], re.MULTILINE)
+    )
+
+
+def test_examples_are_the_golden_files() -> None:
+    examples = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", MESSAGES, re.DOTALL)]
+    names = ["feature_event.json", "prediction.json", "label.json", "dead_letter.json"]
+    assert examples == [json.loads((FOLDER / name).read_bytes()) for name in names]
+
+
+def test_topics_are_kept_as_long_as_it_says() -> None:
+    for spec in PIPELINE_TOPICS.values():
+        row = next(line for line in MESSAGES.splitlines() if line.startswith(f"| `{spec.topic}`"))
+        assert f"{spec.retention_ms // DAY_MS} days" in row
