@@ -1,13 +1,18 @@
 """What the documents say exists: settings, commands, dependencies, reasons, examples, links."""
 
+import hashlib
 import json
 import re
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from schemas.errors import Reason
+from schemas.features import FeatureSchema
+from schemas.model import GOLDEN_FILE, MANIFEST_FILE, MODEL_FILE, ModelManifest
+from schemas.pipeline import read_pipeline
 from schemas.settings import Settings, variable_name, walk
 from schemas.topics import DAY_MS, PIPELINE_TOPICS
 from tests.golden.write import FOLDER
@@ -40,6 +45,35 @@ def test_every_command_in_the_readme_exists() -> None:
     named = set(re.findall(r"^(?:.*`)?thalweg ([a-z][a-z-]+)", readme, re.MULTILINE))
     assert {"up", "bootstrap", "replay", "worker"} <= named
     assert named <= set(commands)
+
+
+def test_the_readme_makes_a_pipeline_of_ones_own_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema = FeatureSchema.of_floats(["a"])
+    files = {MODEL_FILE: b"onnx", GOLDEN_FILE: b"rows"}
+    manifest = ModelManifest(
+        version="1",
+        pipeline="payments",
+        sha256=hashlib.sha256(files[MODEL_FILE]).hexdigest(),
+        golden_sha256=hashlib.sha256(files[GOLDEN_FILE]).hexdigest(),
+        schema=schema,
+        schema_hash=schema.hash,
+        input_name="x",
+        output_name="y",
+        threshold=0.5,
+    )
+    (tmp_path / "my-model").mkdir()
+    for name, content in (files | {MANIFEST_FILE: msgspec.json.encode(manifest)}).items():
+        (tmp_path / "my-model" / name).write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("THALWEG_DATA_DIR", str(tmp_path / "data"))
+
+    readme = (ROOT / "README.md").read_text()
+    exec(re.findall(r"```python\n(.*?)```", readme, re.DOTALL)[0], {})
+
+    pipeline = read_pipeline(tmp_path / "data" / "models", "payments")
+    assert (pipeline.schema, pipeline.model) == (schema, manifest.sha256)
 
 
 def test_every_dependency_is_accounted_for() -> None:
