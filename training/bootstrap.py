@@ -1,0 +1,76 @@
+"""The first model of a pipeline, from labelled rows."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.errors import ConfigurationError
+from schemas.features import FeatureSchema
+from schemas.pipeline import NAME
+from training.dataset import Floats, check_rows, split
+from training.export import write_model
+from training.fit import FitOptions, Progress, fit
+from training.metrics import average_precision, best_f1_threshold, roc_auc
+
+
+def train_first_model(
+    features: Floats,
+    labels: npt.NDArray[np.generic],
+    schema: FeatureSchema,
+    *,
+    pipeline: str,
+    seed: int,
+    hidden: Sequence[int] = (64, 32),
+    epochs: int = 60,
+    progress: Progress | None = None,
+    directory: Path | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Path:
+    """Train on float32[n, n_features] rows, oldest first, labelled 0 or 1; gives a model directory.
+
+    The newest fifth is held out: it stops the training, calibrates the scores, and sets the
+    threshold (highest F1). Its measures are in the manifest's `training`. The directory is a new
+    temporary one unless given: store it, then delete it. The same seed and rows give the same
+    ONNX file.
+
+    Raises ConfigurationError for rows that cannot train a model, ModelError when the exported model
+    fails a check.
+    """
+    if not NAME.fullmatch(pipeline):
+        raise ConfigurationError(
+            f"{pipeline!r} is no pipeline name: lower-case letters, digits, '-'"
+        )
+    known = check_rows(features, labels, schema)
+    parts = split(known, seed)
+    options = FitOptions(hidden=tuple(hidden), epochs=epochs)
+    network = fit(features, known, parts, options, seed=seed, progress=progress)
+    sample, truth = features[parts.held_out], known[parts.held_out]
+    scores = network.score(sample)
+    threshold, f1 = best_f1_threshold(truth, scores)
+    if directory is None:
+        directory = Path(tempfile.mkdtemp(prefix="thalweg-model-"))
+    directory.mkdir(parents=True, exist_ok=True)
+    write_model(
+        directory,
+        network,
+        schema=schema,
+        pipeline=pipeline,
+        threshold=threshold,
+        sample=sample,
+        training={
+            "n_rows": len(features),
+            "n_positives": int(known.sum()),
+            "n_held_out": len(sample),
+            "held_out": "newest" if parts.held_out_is_newest else "random",
+            "held_out_auc": round(roc_auc(truth, scores), 6),
+            "held_out_average_precision": round(average_precision(truth, scores), 6),
+            "held_out_f1": round(f1, 6),
+            "seed": seed,
+        },
+        now=now(),
+    )
+    return directory
