@@ -10,6 +10,7 @@ Exit status: 0 after SIGTERM or SIGINT, 1 when it cannot start or dies, with the
 """
 
 import argparse
+import contextlib
 import fcntl
 import importlib
 import os
@@ -17,15 +18,16 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from deploy.local.clickhouse import healthy
-
 HOST = "127.0.0.1"
 STOP_TIMEOUT_S = 20.0
 POLL_S = 0.1
+KEEP_ALIVE_S = 3
+"""A stop waits for idle connections to end; longer than the second between the log's inserts."""
 
 CONFIG = """<clickhouse>
   <listen_host>{host}</listen_host>
@@ -33,11 +35,13 @@ CONFIG = """<clickhouse>
   <tcp_port>{tcp_port}</tcp_port>
   <max_server_memory_usage>{memory_bytes}</max_server_memory_usage>
   <mark_cache_size>{cache_bytes}</mark_cache_size>
+  <keep_alive_timeout>{keep_alive_s}</keep_alive_timeout>
   <logger><level>none</level></logger>
 </clickhouse>
 """
 
 HOLD = "hold.fifo"
+"""What the session reads for ever."""
 SESSION = (
     "SYSTEM START LISTEN HTTP; SYSTEM START LISTEN TCP; "
     "SELECT * FROM file('hold.fifo', 'LineAsString', 'line String') FORMAT Null;"
@@ -119,34 +123,33 @@ def _serve(options: argparse.Namespace) -> str | None:
     hold.unlink(missing_ok=True)
     os.mkfifo(hold)
     query = _import_query()
-    os.chdir(
-        run
-    )  # the server reads ./config.xml; importing chdb changes the directory, so after it
+    os.chdir(run)  # where the server looks for config.xml; importing chdb changes the directory
     write_end = os.open(hold, os.O_RDWR)
     ended: list[str] = []
 
     def session() -> None:
-        result = query(
-            SESSION,
-            "TabSeparated",
-            path=str(options.path.resolve() / "data"),
-        )
+        result = query(SESSION, "TabSeparated", path=str(run.parent / "data"))
         ended.append(result.error_message() if result.has_error() else "its session closed")
 
+    stop = _stop_event()
     server = threading.Thread(target=session, name="clickhouse", daemon=True)
     server.start()
-    stop = _stop_event()
-    url = f"http://{HOST}:{options.http_port}"
-    while server.is_alive() and not stop.is_set() and not healthy(url):
-        stop.wait(POLL_S / 5)
-    stop = _stop_event(stop)  # chdb installs handlers of its own while it starts
     while server.is_alive() and not stop.wait(POLL_S):
         pass
     os.close(write_end)
-    server.join(STOP_TIMEOUT_S)
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while server.is_alive() and time.monotonic() < deadline:
+        _release(hold)
+        server.join(POLL_S)
     if stop.is_set():
         return None
     return ended[0] if ended else "it failed without a message"
+
+
+def _release(hold: Path) -> None:
+    """End the query that reads `hold`, also where it only now comes to open it."""
+    with contextlib.suppress(OSError):  # nobody reads
+        os.close(os.open(hold, os.O_WRONLY | os.O_NONBLOCK))
 
 
 def _write_config(run: Path, options: argparse.Namespace) -> None:
@@ -156,6 +159,7 @@ def _write_config(run: Path, options: argparse.Namespace) -> None:
         http_port=options.http_port,
         tcp_port=options.tcp_port,
         memory_bytes=memory_bytes,
+        keep_alive_s=KEEP_ALIVE_S,
         cache_bytes=memory_bytes // 16,
     )
     (run / "config.xml").write_text(config, encoding="utf-8")
@@ -169,13 +173,15 @@ def _import_query() -> Callable[..., Any]:
             "the local ClickHouse needs chdb-core: pip install 'thalweg[local]', "
             "or use a server of your own with THALWEG_CLICKHOUSE__URL"
         ) from error
+    # Its handlers would swallow the signal that is to stop us.
+    _chdb.set_signal_handlers_enabled(0)
     query: Callable[..., Any] = _chdb.query
     return query
 
 
-def _stop_event(event: threading.Event | None = None) -> threading.Event:
+def _stop_event() -> threading.Event:
     """An event that SIGTERM and SIGINT set."""
-    stop = event or threading.Event()
+    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return stop

@@ -30,12 +30,17 @@ def start_detached(settings: Settings) -> StackState:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    while process.poll() is None:
-        state = read_state(settings.data_dir)
-        if state is not None and state.pid == process.pid and state.ready:
-            return state
-        time.sleep(POLL_S)
-    # The supervisor bounds its own waits, so that this loop ends.
+    try:
+        # The supervisor bounds its own waits, so this loop ends.
+        while process.poll() is None:
+            state = read_state(settings.data_dir)
+            if state is not None and state.pid == process.pid and state.ready:
+                return state
+            time.sleep(POLL_S)
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        raise
     said = [line.removeprefix("thalweg: ") for line in last_lines(output)]
     errors = [line for line in said if not line.startswith("{")] or said
     raise ConfigurationError("\n".join(errors) or f"the stack ended; see {output}")

@@ -38,6 +38,7 @@ class ManagedProcess:
         policy: RestartPolicy,
         *,
         start_timeout_s: float,
+        stop_timeout_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.service = service
@@ -45,6 +46,7 @@ class ManagedProcess:
         self.reason = ""
         self._policy = policy
         self._start_timeout_s = start_timeout_s
+        self._stop_timeout_s = stop_timeout_s
         self._clock = clock
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0
@@ -89,6 +91,9 @@ class ManagedProcess:
                 self.start()
             else:
                 self._ended(_how_it_ended(status))
+        elif self._replacing and self._clock() >= self._due:
+            assert self._process is not None
+            signal_group(self._process.pid, signal.SIGKILL)
         elif self.state is ProcessState.STARTING:
             self._check_start()
         elif self.state is ProcessState.BACKING_OFF and self._clock() >= self._due:
@@ -102,6 +107,8 @@ class ManagedProcess:
             self.start()
             return
         self._replacing = True
+        self.state = ProcessState.STOPPED
+        self._due = self._clock() + self._stop_timeout_s
         signal_group(self._process.pid, signal.SIGTERM)
 
     def request_stop(self) -> None:

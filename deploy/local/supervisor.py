@@ -54,7 +54,12 @@ class Supervisor:
         policy = RestartPolicy(
             max_restarts=self._settings.max_restarts, window_s=self._settings.restart_window_s
         )
-        process = ManagedProcess(service, policy, start_timeout_s=self._settings.start_timeout_s)
+        process = ManagedProcess(
+            service,
+            policy,
+            start_timeout_s=self._settings.start_timeout_s,
+            stop_timeout_s=self._settings.stop_timeout_s,
+        )
         self._layers[-1].append(process)
         process.start()
         self._notify()
