@@ -19,4 +19,7 @@ SELECT log.pipeline AS pipeline, log.source_topic AS source_topic,
        mapFromArrays(named.names, log.features) AS feature,
        log.scored_at AS scored_at, log.source_topic_id AS source_topic_id
 FROM predictions AS log
-ANY INNER JOIN feature_schemas AS named ON named.schema_hash = log.schema_hash;
+INNER JOIN
+(
+    SELECT schema_hash, any(names) AS names FROM feature_schemas GROUP BY schema_hash
+) AS named ON named.schema_hash = log.schema_hash;
