@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from inference.decode import Columns
+from schemas.codecs import json, packed
 from schemas.errors import Reason
+from schemas.features import Dtype, Feature, FeatureSchema
 from tests.unit.inference.events import (
     APPENDED_MS,
     GOOD_ROW,
@@ -101,3 +103,51 @@ def test_append_times_of_nonsense_do_not_wrap() -> None:
     decoded = decoder().decode(Columns(whole.offsets, times, whole.keys, whole.values, None))
     assert decoded.rows.tolist() == [0, 1]
     assert decoded.event_times_ms.tolist() == [5, 0]
+
+
+NULLABLE = FeatureSchema(
+    (
+        Feature(name="f", minimum=0, nullable=True),
+        Feature(name="i", dtype=Dtype.INTEGER, nullable=True),
+        Feature(name="b", dtype=Dtype.BOOLEAN, nullable=True),
+        Feature(name="c", dtype=Dtype.CATEGORY, categories=("x", "y"), nullable=True),
+        Feature(
+            name="o", dtype=Dtype.CATEGORY, categories=("x",), nullable=True, unseen_allowed=True
+        ),
+    )
+)
+
+
+@pytest.mark.parametrize("encoder", [json.Encoder(NULLABLE), packed.Encoder(NULLABLE)])
+@pytest.mark.parametrize("absent", range(6))
+def test_every_dtype_may_be_nullable(encoder: json.Encoder | packed.Encoder, absent: int) -> None:
+    row: list[float | bool | str | None] = [0.5, -3, False, "y", "z"]
+    expected = [0.5, -3.0, 0.0, 1.0, -1.0]
+    if absent < 5:
+        row[absent], expected[absent] = None, float("nan")
+    payload, content_type = encoder.encode("e", None, row), encoder.content_type.encode()
+    decoded = decode([payload] * 2, [content_type] * 2, NULLABLE)
+    assert decoded.rejections == []
+    assert np.array_equal(decoded.features, np.array([expected] * 2), equal_nan=True)
+
+
+@pytest.mark.parametrize("encoder", [json.Encoder(NULLABLE), packed.Encoder(NULLABLE)])
+def test_an_event_of_nothing_but_nulls_is_good_where_all_are_nullable(
+    encoder: json.Encoder | packed.Encoder,
+) -> None:
+    payload = encoder.encode("e", None, [None] * 5)
+    decoded = decode([payload], [encoder.content_type.encode()], NULLABLE)
+    assert np.isnan(decoded.features).all()
+    assert decoded.rows.tolist() == [0]
+
+
+def test_both_formats_give_the_same_matrix() -> None:
+    schema = FeatureSchema.of_floats([f"V{index}" for index in range(30)])
+    values = np.random.default_rng(0).normal(size=(64, 30)).astype(np.float32)
+    matrices = []
+    for encoder in (json.Encoder(schema), packed.Encoder(schema)):
+        payloads = [encoder.encode(f"e{at}", 1, row.tolist()) for at, row in enumerate(values)]
+        content_types = [encoder.content_type.encode()] * len(payloads)
+        matrices.append(decode(list(payloads), list(content_types), schema).features)
+    assert (matrices[0] == matrices[1]).all()
+    assert (matrices[0] == values).all()
