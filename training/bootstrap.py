@@ -1,7 +1,9 @@
 """The first model of a pipeline, from labelled rows."""
 
+import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -51,26 +53,40 @@ def train_first_model(
     sample, truth = features[parts.held_out], known[parts.held_out]
     scores = network.score(sample)
     threshold, f1 = best_f1_threshold(truth, scores)
-    if directory is None:
-        directory = Path(tempfile.mkdtemp(prefix="thalweg-model-"))
-    directory.mkdir(parents=True, exist_ok=True)
-    write_model(
-        directory,
-        network,
-        schema=schema,
-        pipeline=pipeline,
-        threshold=threshold,
-        sample=sample,
-        training={
-            "n_rows": len(features),
-            "n_positives": int(known.sum()),
-            "n_held_out": len(sample),
-            "held_out": "newest" if parts.held_out_is_newest else "random",
-            "held_out_auc": round(roc_auc(truth, scores), 6),
-            "held_out_average_precision": round(average_precision(truth, scores), 6),
-            "held_out_f1": round(f1, 6),
-            "seed": seed,
-        },
-        now=now(),
-    )
-    return directory
+    training: dict[str, str | float | int] = {
+        "n_rows": len(features),
+        "n_positives": int(known.sum()),
+        "n_held_out": len(sample),
+        "held_out": "newest" if parts.held_out_is_newest else "random",
+        "held_out_auc": round(roc_auc(truth, scores), 6),
+        "held_out_average_precision": round(average_precision(truth, scores), 6),
+        "held_out_f1": round(f1, 6),
+        "seed": seed,
+    }
+    with _model_directory(directory) as made:
+        write_model(
+            made,
+            network,
+            schema=schema,
+            pipeline=pipeline,
+            threshold=threshold,
+            sample=sample,
+            training=training,
+            now=now(),
+        )
+    return made
+
+
+@contextmanager
+def _model_directory(given: Path | None) -> Iterator[Path]:
+    """`given`, made where it is missing, or a new temporary directory that a failure removes again."""
+    if given is not None:
+        given.mkdir(parents=True, exist_ok=True)
+        yield given
+        return
+    made = Path(tempfile.mkdtemp(prefix="thalweg-model-"))
+    try:
+        yield made
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise

@@ -15,6 +15,9 @@ from schemas.codecs import json, packed
 from schemas.errors import Reason
 from schemas.features import FeatureSchema
 
+MAX_ENTITY_BYTES = 1024
+"""Predictions carry the key: with one near the broker's limit they could never be delivered."""
+
 _Format: TypeAlias = JsonRows | PackedRows
 
 
@@ -41,7 +44,7 @@ class BatchDecoder:
 
     def decode(self, columns: Columns) -> Decoded:
         """Decode every row of `columns`."""
-        rows, rejections = self._admit(columns.values)
+        rows, rejections = self._admit(columns.values, columns.keys)
         parts: list[Parsed] = []
         for rows_format, own_rows in self._by_format(rows, columns, rejections):
             payloads = _take(columns.values, own_rows)
@@ -64,18 +67,30 @@ class BatchDecoder:
             rejections=rejections,
         )
 
-    def _admit(self, values: Sequence[bytes | None]) -> tuple[Longs, list[Rejected]]:
-        """The rows worth decoding: those with a value that is not too large."""
+    def _admit(
+        self, values: Sequence[bytes | None], keys: Sequence[bytes | None]
+    ) -> tuple[Longs, list[Rejected]]:
+        """The rows worth decoding: those with a value, and neither value nor key too large."""
         limit = self._max_event_bytes
         refused = [row for row, value in enumerate(values) if value is None or len(value) > limit]
+        if max(map(len, filter(None, keys)), default=0) > MAX_ENTITY_BYTES:
+            long = [row for row, key in enumerate(keys) if key and len(key) > MAX_ENTITY_BYTES]
+            refused = sorted({*refused, *long})
         rows = np.arange(len(values))
         if not refused:
             return rows, []
-        return np.delete(rows, refused), [self._refuse(row, values[row]) for row in refused]
+        rejections = [self._refuse(row, values[row], keys[row]) for row in refused]
+        return np.delete(rows, refused), rejections
 
-    def _refuse(self, row: int, value: bytes | None) -> Rejected:
+    def _refuse(self, row: int, value: bytes | None, key: bytes | None) -> Rejected:
         if value is None:
             return Rejected(row, Reason.NULL_VALUE, "the record has no value")
+        if key and len(key) > MAX_ENTITY_BYTES:
+            return Rejected(
+                row,
+                Reason.TOO_LARGE,
+                f"the key (the entity) has {len(key)} bytes, at most {MAX_ENTITY_BYTES} are allowed",
+            )
         return Rejected(
             row,
             Reason.TOO_LARGE,

@@ -41,7 +41,11 @@ class JsonExplainer:
             return error
         except Exception as error:  # as in the fast path: any failure is this event's own
             return EventError(Reason.MALFORMED, f"not a JSON feature event: {error}")
-        return EventError(Reason.MALFORMED, f"not a JSON feature event: {shown(payload)}")
+        # Only the last of a repeated key is looked at here; the typed decoder takes every one.
+        return EventError(
+            Reason.MALFORMED,
+            f"a key given twice has a wrong value the first time: {shown(payload)}",
+        )
 
     def _check_event_id(self, raw: msgspec.Raw | None) -> None:
         if raw is None:

@@ -77,6 +77,13 @@ def test_the_last_of_a_repeated_key_counts() -> None:
     assert decode([payload]).features.tolist() == [GOOD_ROW]
 
 
+def test_a_repeated_key_must_be_right_each_time() -> None:
+    payload = json_event().replace(b'"amount":12.5', b'"amount":"x","amount":12.5')
+    reason, explanation = rejection(payload)
+    assert reason is Reason.MALFORMED
+    assert "given twice" in explanation
+
+
 def test_an_escaped_key_is_the_same_key() -> None:
     payload = json_event().replace(b'"amount"', b'"\\u0061mount"')
     assert decode([payload]).features.tolist() == [GOOD_ROW]
