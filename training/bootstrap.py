@@ -79,7 +79,7 @@ def train_first_model(
 
 @contextmanager
 def _model_directory(given: Path | None) -> Iterator[Path]:
-    """`given`, made where it is missing, or a new temporary directory that a failure removes again."""
+    """`given`, made where missing, or a new temporary directory that a failure removes again."""
     if given is not None:
         given.mkdir(parents=True, exist_ok=True)
         yield given

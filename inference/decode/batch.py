@@ -89,7 +89,7 @@ class BatchDecoder:
             return Rejected(
                 row,
                 Reason.TOO_LARGE,
-                f"the key (the entity) has {len(key)} bytes, at most {MAX_ENTITY_BYTES} are allowed",
+                f"the key (entity) has {len(key)} bytes, at most {MAX_ENTITY_BYTES} are allowed",
             )
         return Rejected(
             row,

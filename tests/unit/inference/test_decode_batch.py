@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from inference.decode import Columns
+from inference.decode.batch import MAX_ENTITY_BYTES
 from schemas.codecs import json, packed
 from schemas.errors import Reason
 from schemas.features import Dtype, Feature, FeatureSchema
@@ -95,6 +96,17 @@ def test_the_entity_is_the_key_whatever_its_bytes() -> None:
         Columns(whole.offsets, whole.append_times_ms, keys, whole.values, None)
     )
     assert decoded.entities == ["card", "", "", "�\x00ok"]
+
+
+def test_an_entity_longer_than_predictions_can_carry_is_rejected() -> None:
+    whole = columns([json_event(), json_event(), None])
+    keys = [b"k" * MAX_ENTITY_BYTES, b"k" * (MAX_ENTITY_BYTES + 1), b"k" * 5000]
+    decoded = decoder().decode(
+        Columns(whole.offsets, whole.append_times_ms, keys, whole.values, None)
+    )
+    assert decoded.rows.tolist() == [0]
+    assert [each.reason for each in decoded.rejections] == [Reason.TOO_LARGE, Reason.NULL_VALUE]
+    assert str(MAX_ENTITY_BYTES + 1) in decoded.rejections[0].explanation
 
 
 def test_append_times_of_nonsense_do_not_wrap() -> None:
