@@ -269,4 +269,5 @@ def test_a_recreated_topic_is_noticed_and_read_from_its_start(bench: Bench) -> N
     until(lambda: any(700 in batch["covers"] for batch in second.batches()))
     offsets = [offset for batch in second.batches() for offset in batch["offsets"]]
     assert offsets == list(range(700))
-    assert "deleted or recreated" in first.out.with_suffix(".log").read_text()
+    said = first.out.with_suffix(".log").read_text()
+    assert "deleted or recreated" in said or "cannot read" in said
