@@ -108,7 +108,7 @@ def delivery(runs: Sequence[Frame], rng: random.Random) -> list[list[Frame]]:
     rng.shuffle(pieces)
     blocks = []
     while pieces:
-        size = rng.randint(1, 6)
+        size = rng.randint(2, 8)
         blocks.append(pieces[:size])
         pieces = pieces[size:]
     return blocks
