@@ -50,7 +50,9 @@ def bench(
     formats: Annotated[str, typer.Option(help="Of throughput runs.")] = ",".join(FORMATS),
     latency_formats: Annotated[str, typer.Option(help="Of latency runs.")] = "packed",
     rates: Annotated[str, typer.Option(help="Events/s of latency runs.")] = "",
-    kinds: Annotated[str, typer.Option(help="throughput, latency.")] = "throughput,latency",
+    kinds: Annotated[
+        str, typer.Option(help="throughput, latency; empty for a memory run alone.")
+    ] = "throughput,latency",
     scored_batches: Annotated[str, typer.Option(help="no, yes or both.")] = "both",
     repeats: Annotated[int, typer.Option(min=0, help="0: the default.")] = 0,
     partitions: Annotated[int, typer.Option(min=1, max=64, help="Of every topic.")] = 1,
@@ -87,36 +89,49 @@ def bench(
 
 
 def run(options: Options, json_file: Path | None, console: Console) -> int:
-    """Run everything; returns 0 when every case was measured, 1 when one was not, 130 on Ctrl-C."""
+    """Run everything; returns 0, or 1 when a case failed, 2 when it cannot start, 130 on Ctrl-C."""
     signal.signal(signal.SIGTERM, _interrupt)
     directory = Path(tempfile.mkdtemp(prefix="thalweg-bench-"))
-    children, results, status = Children(directory / "logs"), Results(), 0
+    children, results, status = Children(directory / "logs"), Results(), 3
+    try:
+        status = _run_all(options, directory, children, results, console)
+    finally:
+        children.stop_all()
+        _tidy(directory, keep_logs=status not in (0, 130), console=console)
+    if results.outcomes:
+        show(results, options, console)
+        if json_file:
+            report = msgspec.json.format(msgspec.json.encode(as_json(results, options)), indent=1)
+            json_file.write_bytes(report)
+    return status
+
+
+def _run_all(
+    options: Options, directory: Path, children: Children, results: Results, console: Console
+) -> int:
+    """Fill `results`; returns the exit status that `run` documents."""
     try:
         place = _set_up(options, directory, children, console)
         _warm_up_broker(place, options, console)
         _measure_all(place, options, results, console)
     except KeyboardInterrupt:
         console.print("Interrupted; what was measured so far:")
-        status = 130
-    except ConfigurationError as error:
-        console.print(f"The bench cannot start: {error}", style="red")
-        status = 2
-    finally:
-        children.stop_all()
-    if results.outcomes:
-        show(results, options, console)
-        if json_file:
-            report = msgspec.json.format(msgspec.json.encode(as_json(results, options)), indent=1)
-            json_file.write_bytes(report)
-    failed = any(outcome.failure for outcome in results.outcomes)
-    if failed or status == 2:
+        return 130
+    except (ConfigurationError, RunFailed) as error:
+        console.print(f"The bench cannot start: {error}", style="red", markup=False)
+        return 2
+    return int(any(outcome.failure for outcome in results.outcomes))
+
+
+def _tidy(directory: Path, *, keep_logs: bool, console: Console) -> None:
+    """Remove what the run left on disk; the logs stay where something went wrong."""
+    for path in directory.iterdir():
+        if not (keep_logs and path.name == "logs"):
+            shutil.rmtree(path, ignore_errors=True)
+    if any(directory.iterdir()):
         console.print(f"Logs of every process: {directory / 'logs'}")
-        for path in directory.iterdir():
-            if path.name != "logs":
-                shutil.rmtree(path, ignore_errors=True)
     else:
-        shutil.rmtree(directory, ignore_errors=True)
-    return status or int(failed)
+        directory.rmdir()
 
 
 def _set_up(options: Options, directory: Path, children: Children, console: Console) -> Workplace:
@@ -144,14 +159,10 @@ def _warm_up_broker(place: Workplace, options: Options, console: Console) -> Non
     """A fresh JVM is slow: run the hand loop, unrecorded, until the time is over."""
     deadline = time.monotonic() + options.broker_warm_up_s
     case = Case(Kind.THROUGHPUT, HAND, "packed", False)
-    n_events = options.events or 400_000
-    with console.status("warming up the broker"):
-        while time.monotonic() < deadline:
-            try:
-                measure_throughput(place, case, n_events)
-            except RunFailed as error:
-                console.print(f"warm-up: {error}", style="yellow")
-                return
+    sized = replace(options, events=options.events or 400_000)
+    while time.monotonic() < deadline:
+        if _measure(place, case, sized, "warming up the broker", console).failure:
+            return
 
 
 def _measure_all(place: Workplace, options: Options, results: Results, console: Console) -> None:

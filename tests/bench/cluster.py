@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from deploy.local.kafka import ApacheKafka, find_java, find_kafka_home
 from deploy.local.ports import free_port
-from schemas.kafka_settings import KafkaSettings
 from schemas.topics import PIPELINE_TOPICS, TopicNames
-from stream_processors.topics import create_pipeline_topics
 from tests.bench.model import PIPELINE
 from tests.bench.processes import ROOT, Child, Children, on_core
 
@@ -67,17 +65,17 @@ class Cluster:
             time.sleep(0.2)
         self._admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
 
-    def settings(self, topics: RunTopics) -> KafkaSettings:
-        return KafkaSettings(
-            bootstrap_servers=self.bootstrap,
-            topic_prefix=topics.prefix,
-            partitions=self.n_partitions,
-        )
-
     def fresh_topics(self) -> RunTopics:
         self._n_runs += 1
         topics = RunTopics(f"run{self._n_runs:03d}.")
-        create_pipeline_topics(self.settings(topics), PIPELINE)
+        # As create_pipeline_topics does it, but with one admin client for the whole bench: each one
+        # more is threads and connections that stay, on the core of the broker.
+        wanted = [
+            NewTopic(topics.names.of(topic), self.n_partitions, 1, config=spec.config())
+            for topic, spec in PIPELINE_TOPICS.items()
+        ]
+        for future in self._admin.create_topics(wanted).values():
+            future.result(_TIMEOUT_S)
         for topic in PIPELINE_TOPICS:
             self._wait_for_leader(topics.names.of(topic))
         return topics

@@ -69,30 +69,34 @@ def send_at_rate(
 ) -> Sent:
     """Send at a constant rate, one partition a tick, each event stamped when its batch is made.
 
-    A tick that comes late sends what is due by then, so the rate holds and the lag is reported.
+    A tick that comes late sends in one batch what is due by then, so the rate holds; the lag is
+    reported.
     """
     pool, connection = EventPool(wire_format), ProduceConnection(bootstrap)
-    total, sent, tick, worst_lag = int(rate * seconds), 0, 0, 0.0
+    total, sent, n_batches, next_tick, worst_lag = int(rate * seconds), 0, 0, 0, 0.0
     start = time.monotonic()
     first_ns = last_ns = time.monotonic_ns()
     while sent < total:
-        due_at = start + tick * TICK_S
-        lag = time.monotonic() - due_at
+        lag = time.monotonic() - (start + next_tick * TICK_S)
         if lag < 0:
             time.sleep(-lag)
             continue
         worst_lag = max(worst_lag, lag)
-        due = min(total, int(rate * (tick + 1) * TICK_S)) - sent
-        tick += 1
-        while due > 0:
-            size = min(due, MAX_BATCH_EVENTS)
+        next_tick += int(lag / TICK_S) + 1
+        due = min(total, int(rate * next_tick * TICK_S)) - sent
+        for size in _batch_sizes(due):
             last_ns = time.monotonic_ns()
             batch = pool.batch(first_sequence + sent, size, last_ns)
-            connection.send(topic, tick % n_partitions, batch)
-            sent, due = sent + size, due - size
+            connection.send(topic, n_batches % n_partitions, batch)
+            sent, n_batches = sent + size, n_batches + 1
     connection.drain()
     connection.close()
     return Sent(sent, first_sequence, first_ns, last_ns, worst_lag * 1000)
+
+
+def _batch_sizes(n: int) -> list[int]:
+    full, rest = divmod(n, MAX_BATCH_EVENTS)
+    return [MAX_BATCH_EVENTS] * full + [rest] * (rest > 0)
 
 
 def main() -> None:

@@ -34,10 +34,10 @@ def measure_memory(place: Workplace, case: Case, n_events: int) -> dict[str, flo
                 on_poll=lambda done: samples.append((done, child.rss_mib())),
             )
             peak_rss_mib = child.peak_rss_mib()
-            rate = check_outputs(place, case, topics, n_events)
+            figures = check_outputs(place, case, topics, n_events)
     return {
+        **figures,
         "peak_rss_mib": peak_rss_mib,
-        "events_per_s": rate,
         "n_events": float(n_events),
         **growth(samples, n_events),
     }

@@ -31,12 +31,14 @@ def measure_throughput(place: Workplace, case: Case, n_events: int) -> dict[str,
         with place.contender(case, topics) as child:
             wait_for_records(cluster, topics.names.predictions, n_events, child)
             peak_rss_mib = child.peak_rss_mib()
-            rate = check_outputs(place, case, topics, n_events)
-    return {"events_per_s": rate, "peak_rss_mib": peak_rss_mib, "n_events": float(n_events)}
+            figures = check_outputs(place, case, topics, n_events)
+    return {**figures, "peak_rss_mib": peak_rss_mib, "n_events": float(n_events)}
 
 
-def check_outputs(place: Workplace, case: Case, topics: RunTopics, n_events: int) -> float:
-    """Read everything back; a missing prediction or row of a frame is a failed run."""
+def check_outputs(
+    place: Workplace, case: Case, topics: RunTopics, n_events: int
+) -> dict[str, float]:
+    """Read everything back: pace and duplicates; one missing prediction or frame row fails it."""
     cluster = place.cluster
     partitions = cluster.partitions(topics.names.predictions)
     with on_core(place.cores.broker):
@@ -45,7 +47,8 @@ def check_outputs(place: Workplace, case: Case, topics: RunTopics, n_events: int
         raise RunFailed(f"only {found.n_distinct:,} of {n_events:,} events have a prediction")
     if case.frames:
         _check_frames(place, topics, n_events)
-    return found.events_per_s(DISCARD)
+    n_duplicates = float(found.n_records - found.n_distinct)
+    return {"events_per_s": found.events_per_s(DISCARD), "n_duplicates": n_duplicates}
 
 
 def _check_frames(place: Workplace, topics: RunTopics, n_events: int) -> None:

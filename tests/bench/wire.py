@@ -7,10 +7,21 @@ a quarter of the core that the broker needs. Here a batch is one request, whatev
 import select
 import socket
 import struct
+import time
 
 _PRODUCE, _VERSION = 0, 7
 _TIMEOUT_MS = 30_000
 MAX_UNANSWERED = 32
+_NO_LEADER_YET = {3, 5, 6}
+"""Unknown topic or partition, leader not available, not leader: a topic that was just created."""
+
+
+class RefusedError(Exception):
+    """The broker's error code for a batch."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the broker refused a batch of events: Kafka error code {code}")
+        self.code = code
 
 
 class ProduceConnection:
@@ -22,9 +33,32 @@ class ProduceConnection:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._next_id = 0
         self._n_unanswered = 0
+        self._ready: set[tuple[str, int]] = set()
 
     def send(self, topic: str, partition: int, batch: bytes) -> None:
         """Send one record batch with acks=1; waits while MAX_UNANSWERED requests are out."""
+        if (topic, partition) in self._ready:
+            self._send(topic, partition, batch)
+        else:
+            self._send_first(topic, partition, batch)
+
+    def _send_first(self, topic: str, partition: int, batch: bytes) -> None:
+        """Try until the partition takes records: metadata names its leader a moment earlier."""
+        self.drain()
+        deadline = time.monotonic() + _TIMEOUT_MS / 1000
+        while True:
+            try:
+                self._send(topic, partition, batch)
+                self.drain()
+            except RefusedError as error:
+                if error.code not in _NO_LEADER_YET or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+            else:
+                self._ready.add((topic, partition))
+                return
+
+    def _send(self, topic: str, partition: int, batch: bytes) -> None:
         name = topic.encode()
         body = b"".join(
             (
@@ -60,7 +94,7 @@ class ProduceConnection:
         (error,) = struct.unpack_from(">h", reply, 10 + name_length + 8)
         self._n_unanswered -= 1
         if error:
-            raise RuntimeError(f"the broker refused a batch of events: Kafka error code {error}")
+            raise RefusedError(error)
 
     def _read(self, size: int) -> bytes:
         data = bytearray()
