@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import cast
 
 from producers.publisher import Value
 from producers.readers import Cell
@@ -33,6 +34,16 @@ def real(cell: Cell) -> float | None:
     return float(cell) if isinstance(cell, int | float) else None
 
 
+def reals(column: Sequence[Cell]) -> list[float | None]:
+    """`real` of every cell; about ten times as fast where all are numbers."""
+    try:
+        floats: list[float | None] = list(map(float, cast("Sequence[str]", column)))
+    except (TypeError, ValueError):
+        return list(map(real, column))
+    texts = [cell for cell in column if type(cell) is str]
+    return list(map(real, column)) if "_" in "".join(texts) else floats
+
+
 def truth(cell: Cell) -> bool | None:
     """The cell as a boolean; None when it is none."""
     return None if cell is None else TRUTH.get(str(cell).strip().lower())
@@ -40,8 +51,9 @@ def truth(cell: Cell) -> bool | None:
 
 def values(feature: Feature, column: Sequence[Cell]) -> list[Value]:
     """The column as it is sent for a feature: missing cells None, unfitting ones as their text."""
+    if feature.dtype is Dtype.FLOAT:
+        return _as_floats(column)
     convert = {
-        Dtype.FLOAT: _as_float,
         Dtype.INTEGER: _as_integer,
         Dtype.BOOLEAN: _as_boolean,
         Dtype.CATEGORY: text,
@@ -80,6 +92,13 @@ def event_time_ms(cell: Cell, mapping: ColumnMapping) -> int | str | None:
         return round(moment.timestamp() * 1000)
     except (ValueError, OverflowError):
         return str(cell)
+
+
+def _as_floats(column: Sequence[Cell]) -> list[Value]:
+    numbers = [value for value in reals(column) if value is not None]
+    if len(numbers) == len(column) and all(map(math.isfinite, numbers)):
+        return list(numbers)
+    return [None if cell is None else _as_float(cell) for cell in column]
 
 
 def _as_float(cell: Cell) -> Value:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from producers.cells import real, text, truth, values
+from producers.cells import real, reals, text, truth, values
 from producers.publisher import Value
 from producers.readers import Batch, Cell, reader_of
 from schemas.errors import ConfigurationError
@@ -121,7 +121,7 @@ class _ColumnFacts:
     def add(self, column: Sequence[Cell]) -> None:
         present = [cell for cell in column if cell is not None]
         self.has_null |= len(present) < len(column)
-        numbers = [value for value in map(real, present) if value is not None]
+        numbers = [value for value in reals(present) if value is not None]
         if self.all_numbers and len(numbers) < len(present):
             self.all_numbers = False
             self.first_text = next(cell for cell in present if real(cell) is None)
@@ -189,7 +189,10 @@ def _floats(
             return codes.get(str(value), -1.0 if feature.unseen_allowed else None)
         return None if isinstance(value, str) else float(value)
 
-    floats = list(map(as_float, values(feature, column)))
+    sent = values(feature, column)
+    if {float, bool, int}.issuperset(map(type, sent)):
+        return np.array(sent, dtype=np.float64).astype(np.float32)
+    floats = list(map(as_float, sent))
     if None in floats:
         row = floats.index(None)
         raise ConfigurationError(
