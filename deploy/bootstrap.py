@@ -72,7 +72,7 @@ def bootstrap_fraud(settings: Settings, name: str) -> Bootstrapped:
         return _result(settings, there, Change.UNCHANGED)
     features, labels, _ = history(FraudStream(), HISTORY_EVENTS)
     mapping = ColumnMapping(label="label", entity="customer")
-    return _train(settings, name, FRAUD_SCHEMA, mapping, features, labels)
+    return _train(settings, name, FRAUD_SCHEMA, mapping=mapping, features=features, labels=labels)
 
 
 def make_live(settings: Settings, done: Bootstrapped, before: dict[str, int]) -> list[str]:

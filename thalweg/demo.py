@@ -1,7 +1,172 @@
-"""`thalweg demo`."""
+"""`thalweg demo`: the whole way of an event, to look at."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from thalweg.context import DataDir, find_settings, live_settings, own_settings, running_stack
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from deploy.demo import Snapshot
+    from schemas.settings import Settings
+
+SCREEN_INTERVAL_S = 1.0
+
 
 def register(app: typer.Typer) -> None:
-    """Nothing yet."""
+    app.command()(demo)
+
+
+def demo(
+    *,
+    rate: Annotated[float, typer.Option(min=0.1, help="Events per second.")] = 200.0,
+    seconds: Annotated[
+        float | None, typer.Option(min=1, help="End by itself.", show_default="Ctrl-C")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Start what does not run yet, stream card payments through it, and watch; Ctrl-C ends it."""
+    with _stack(data_dir, keep=keep) as settings:
+        _make_pipeline(settings)
+        _stream_and_watch(settings, rate, seconds)
+        from deploy.demo import query_to_try
+
+        typer.echo(
+            "\nA query to try, while the stack runs (`thalweg up --detach` starts it again):"
+        )
+        typer.echo(f"  {query_to_try(settings)}")
+
+
+@contextmanager
+def _stack(data_dir: DataDir, *, keep: bool) -> Iterator["Settings"]:
+    """The deployment to use; a stack that we started is stopped at the end, unless kept."""
+    from deploy.local.detached import start_detached, stop_stack
+
+    settings = own_settings(data_dir)
+    if "bootstrap_servers" in settings.kafka.model_fields_set or running_stack(settings):
+        yield live_settings(data_dir)
+        return
+    typer.echo(f"starting Kafka and ClickHouse on {settings.data_dir} ...")
+    started = start_detached(settings)
+    try:
+        yield find_settings(data_dir)
+    finally:
+        if not keep:
+            typer.echo("draining and stopping ...")
+            stop_stack(started, settings)
+            typer.echo("stopped; the data is kept")
+
+
+def _make_pipeline(settings: "Settings") -> None:
+    from deploy.bootstrap import bootstrap_fraud, make_live, worker_starts
+    from schemas.pipeline import list_pipelines
+
+    if settings.pipeline not in list_pipelines(settings.store):
+        typer.echo("training a first model on generated history ...")
+    before = worker_starts(settings, settings.pipeline)
+    done = bootstrap_fraud(settings, settings.pipeline)
+    typer.echo(f"pipeline {done.pipeline.name} {done.change}: model {done.model_version}")
+    make_live(settings, done, before)
+
+
+def _stream_and_watch(settings: "Settings", rate: float, seconds: float | None) -> None:
+    """Send in a thread and show the screen here, until time is up, Ctrl-C, or sending fails."""
+    from deploy.demo import take_snapshot
+    from storage.client import connect
+
+    stop, failures = threading.Event(), list[BaseException]()
+    with connect(settings.clickhouse) as client:
+        # Go on after what is there: a second demo must not send the same events again.
+        skip = take_snapshot(settings, client).n_features
+        sender = threading.Thread(
+            target=_send, args=(settings, rate, skip, stop, failures), name="sender"
+        )
+        sender.start()
+        deadline = None if seconds is None else time.monotonic() + seconds
+        try:
+            with _screen() as show:
+                while sender.is_alive() and (deadline is None or time.monotonic() < deadline):
+                    show(take_snapshot(settings, client))
+                    time.sleep(SCREEN_INTERVAL_S)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            stop.set()
+            sender.join()
+    if failures:
+        raise failures[0]
+
+
+def _send(
+    settings: "Settings",
+    rate: float,
+    skip: int,
+    stop: threading.Event,
+    failures: list[BaseException],
+) -> None:
+    from deploy.fraud import HISTORY_EVENTS, send_fraud
+    from producers.fraud import FraudStream
+
+    try:
+        send_fraud(
+            settings, FraudStream(), rate=rate, skip=HISTORY_EVENTS + skip, stopped=stop.is_set
+        )
+    except Exception as error:  # carried to the main thread, which raises it
+        failures.append(error)
+
+
+@contextmanager
+def _screen() -> Iterator[Callable[["Snapshot"], None]]:
+    """A live screen on a terminal, a line a second elsewhere."""
+    if not sys.stdout.isatty():
+        yield lambda snapshot: print(_line(snapshot), flush=True)
+        return
+    from rich.live import Live
+
+    with Live(auto_refresh=False) as live:
+        yield lambda snapshot: live.update(_table(snapshot), refresh=True)
+
+
+def _line(snapshot: "Snapshot") -> str:
+    latency = snapshot.latency
+    times = f"p50 {latency.p50_ms:.0f} ms p99 {latency.p99_ms:.0f} ms" if latency else "no latency"
+    last = snapshot.frauds[0] if snapshot.frauds else None
+    fraud = f"last fraud {last.event_id} {last.entity} score {last.score:.3f}" if last else ""
+    return (
+        f"events {snapshot.n_features}  scored and logged {snapshot.n_logged}"
+        f" ({snapshot.logged_per_s:.0f}/s)  dead letters {snapshot.n_dead_letters}"
+        f"  append to score {times}  {fraud}"
+    ).rstrip()
+
+
+def _table(snapshot: "Snapshot") -> "RenderableType":
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    latency = snapshot.latency
+    facts = Table.grid(padding=(0, 3))
+    facts.add_row("events in Kafka", f"{snapshot.n_features:,}")
+    logged = f"{snapshot.n_logged:,}   {snapshot.logged_per_s:,.0f}/s"
+    facts.add_row("scored and logged", logged)
+    facts.add_row("dead letters", f"{snapshot.n_dead_letters:,}")
+    behind = "   ".join(f"{stage} {lag}" for stage, lag in snapshot.lag.items())
+    facts.add_row("behind", behind)
+    if latency is not None:
+        shown = f"p50 {latency.p50_ms:.0f} ms   p99 {latency.p99_ms:.0f} ms"
+        facts.add_row("append to score", shown)
+    frauds = Table(title="last frauds", title_justify="left")
+    for column in ("event", "customer", "score", "appended"):
+        frauds.add_column(column)
+    for each in snapshot.frauds:
+        appended = f"{each.append_time:%H:%M:%S}"
+        frauds.add_row(each.event_id, each.entity, f"{each.score:.3f}", appended)
+    return Group(facts, frauds, Text("Ctrl-C ends the demo", style="dim"))

@@ -76,6 +76,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--http-port", type=int, required=True)
     parser.add_argument("--tcp-port", type=int, required=True)
     parser.add_argument("--memory-mb", type=int, default=2048, help="memory limit of the server")
+    parser.add_argument("--exit-with-parent", action="store_true", help="stop when orphaned")
     return parser.parse_args(argv)
 
 
@@ -132,10 +133,12 @@ def _serve(options: argparse.Namespace) -> str | None:
         ended.append(result.error_message() if result.has_error() else "its session closed")
 
     stop = _stop_event()
+    parent = os.getppid()
     server = threading.Thread(target=session, name="clickhouse", daemon=True)
     server.start()
     while server.is_alive() and not stop.wait(POLL_S):
-        pass
+        if options.exit_with_parent and os.getppid() != parent:
+            stop.set()
     os.close(write_end)
     deadline = time.monotonic() + STOP_TIMEOUT_S
     while server.is_alive() and time.monotonic() < deadline:
