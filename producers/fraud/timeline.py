@@ -26,6 +26,7 @@ class Timeline:
 
     def window(self, entity: Ints, time_ms: Ints, window_ms: int) -> tuple[Ints, Ints]:
         """Positions `[first, end)`, int64[n] each, of the facts in the window before each time."""
+        assert not len(self._sorted) or int(time_ms.max()) - self._base_ms < SPAN_MS
         first = np.searchsorted(self._sorted, self._keys(entity, time_ms - window_ms))
         return first, np.searchsorted(self._sorted, self._keys(entity, time_ms))
 
