@@ -25,6 +25,7 @@ BLOCK_ROWS = 20_000
 FRAME_ROWS = 500
 N_FEATURES = 30
 N_PARTITIONS = 4
+DAY_MS = 86_400_000
 HOUR = "append_time >= (SELECT max(append_time) FROM prediction_log) - toIntervalHour(1)"
 
 READS = {
@@ -41,6 +42,7 @@ READS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--days", type=float, default=0.05, help="days that the rows span")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         server = ClickHouseServer(Path(folder), memory_mb=4096)
@@ -48,14 +50,14 @@ def main() -> None:
         try:
             with connect(server.settings) as client:
                 migrate(client, server.settings)
-                measure(client, options.rows)
+                measure(client, options.rows, options.days)
         finally:
             server.stop()
 
 
-def measure(client: Client, n_rows: int) -> None:
+def measure(client: Client, n_rows: int, n_days: float) -> None:
     console = Console()
-    insert_s, n_inserted = _insert(client, n_rows)
+    insert_s, n_inserted = _insert(client, n_rows, int(n_days * DAY_MS * N_PARTITIONS / n_rows))
     ((n_bytes, n_stored),) = client.query(
         "SELECT sum(data_compressed_bytes), sum(rows) FROM system.parts "
         "WHERE active AND table = 'prediction_log' AND database = currentDatabase()"
@@ -77,12 +79,12 @@ def measure(client: Client, n_rows: int) -> None:
     console.print(table)
 
 
-def _insert(client: Client, n_rows: int) -> tuple[float, int]:
+def _insert(client: Client, n_rows: int, step_ms: int) -> tuple[float, int]:
     """Insert blocks of frames from several partitions; every twentieth block comes twice."""
     log = PredictionLog(client)
     spent_s, n_inserted = 0.0, 0
     for number in range(n_rows // BLOCK_ROWS):
-        frames = _block(number)
+        frames = _block(number, step_ms)
         for _ in range(2 if number % 20 == 0 else 1):
             started = time.perf_counter()
             n_inserted += log.insert(frames)
@@ -90,7 +92,7 @@ def _insert(client: Client, n_rows: int) -> tuple[float, int]:
     return spent_s, n_inserted
 
 
-def _block(number: int) -> list[Frame]:
+def _block(number: int, step_ms: int) -> list[Frame]:
     per_partition = BLOCK_ROWS // N_PARTITIONS
     noise = np.random.default_rng(number)
     start = number * per_partition
@@ -99,7 +101,7 @@ def _block(number: int) -> list[Frame]:
             range(first, first + FRAME_ROWS),
             partition=partition,
             n_features=N_FEATURES,
-            append_step_ms=4,
+            append_step_ms=step_ms,
             noise=noise,
         )
         for partition in range(N_PARTITIONS)
