@@ -36,18 +36,22 @@ ENGINE = ReplacingMergeTree(precedence)
 PARTITION BY toYYYYMMDD(append_time)
 ORDER BY (pipeline, source_topic_id, source_partition, source_offset);
 
+-- An identity has one append time, hence one partition: FINAL may look at each partition by itself,
+-- so a query for an hour reads that day only.
 CREATE VIEW IF NOT EXISTS predictions AS
 SELECT pipeline, source_topic, source_partition, source_offset, event_id, entity, event_time,
        append_time, score, decision, model_version, features, challenger_score,
        challenger_version, schema_hash, scored_at, logged_at, source_topic_id
 FROM prediction_log FINAL
-WHERE reason = '';
+WHERE reason = ''
+SETTINGS do_not_merge_across_partitions_select_final = 1;
 
 CREATE VIEW IF NOT EXISTS dead_letters AS
 SELECT pipeline, source_topic, source_partition, source_offset, reason, explanation,
        append_time, scored_at AS rejected_at, logged_at, source_topic_id
 FROM prediction_log FINAL
-WHERE reason != '';
+WHERE reason != ''
+SETTINGS do_not_merge_across_partitions_select_final = 1;
 
 -- Computed when read: an incremental rollup would count a replay twice.
 CREATE VIEW IF NOT EXISTS predictions_per_minute AS
@@ -63,4 +67,5 @@ SELECT pipeline,
                                                                           AS latency_ms_avg
 FROM prediction_log FINAL
 WHERE reason = ''
-GROUP BY pipeline, model_version, minute;
+GROUP BY pipeline, model_version, minute
+SETTINGS do_not_merge_across_partitions_select_final = 1;
