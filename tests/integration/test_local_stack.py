@@ -1,0 +1,186 @@
+"""`thalweg up` with its real parts: a Kafka, a ClickHouse, and the workers of a pipeline."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.local.children import is_same_process
+from deploy.local.state import StackState, read_state
+from schemas.settings import ClickHouseSettings
+from storage import queries
+from storage.client import connect
+from tests.fixtures.kafka import require_kafka
+
+pytestmark = pytest.mark.kafka
+PATIENCE_S = 60.0
+N_ROWS = 300
+
+
+class Stack:
+    """The command line on one data directory."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+
+    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "thalweg.main", *arguments]
+        others = {key: value for key, value in os.environ.items() if not key.startswith("THALWEG_")}
+        return subprocess.run(
+            [*command, "--data-dir", str(self.data_dir)],
+            env={**others, "THALWEG_LOCAL__KAFKA_HEAP_MB": "384"},
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+
+    def up(self) -> None:
+        done = self.run("up", "--detach")
+        assert done.returncode == 0, done.stderr
+
+    @property
+    def state(self) -> StackState:
+        state = read_state(self.data_dir)
+        assert state is not None
+        return state
+
+    def status(self) -> dict[str, Any]:
+        done = self.run("status", "--json")
+        assert done.returncode == 0, done.stderr
+        return dict(json.loads(done.stdout))
+
+    def n_logged(self, pipeline: str) -> int:
+        with connect(ClickHouseSettings(url=self.state.clickhouse_url)) as client:
+            return queries.counts(client, pipeline).n_identities
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A running stack with one pipeline, `people`, made while it ran."""
+    require_kafka()
+    running = Stack(tmp_path_factory.mktemp("stack") / "data")
+    try:
+        running.up()
+        made = running.run("bootstrap", str(labelled_file(running.data_dir)), "--label", "outcome")
+        assert made.returncode == 0, made.stderr
+        assert "pipeline people is live" in made.stdout
+        yield running
+    finally:
+        running.run("down")
+
+
+def labelled_file(folder: Path) -> Path:
+    """Three features of which the first decides the outcome."""
+    rng = random.Random(0)
+    rows = [[rng.gauss(0, 1) for _ in range(3)] for _ in range(N_ROWS)]
+    lines = [",".join([*map(str, row), str(int(row[0] > 0.5))]) for row in rows]
+    path = folder / "people.csv"
+    path.write_text("\n".join(["a,b,c,outcome", *lines]) + "\n")
+    return path
+
+
+def test_a_pipeline_made_while_the_stack_runs_scores_a_replayed_file(stack: Stack) -> None:
+    before = stack.n_logged("people")
+    replayed = stack.run("replay", str(stack.data_dir / "people.csv"))
+
+    assert replayed.returncode == 0, replayed.stderr
+    wait_until(lambda: stack.n_logged("people") == before + N_ROWS)
+    wait_until(lambda: all(each["lag"] == 0 for each in stack.status()["lag"]))
+    status = stack.status()
+    ends = {each["name"]: each["end_offset"] for each in status["topics"]}
+    assert ends["people.features"] == ends["people.predictions"] == before + N_ROWS
+    assert {each["stage"] for each in status["lag"]} == {"score", "log"}
+    names = {each["name"] for each in status["processes"]}
+    assert names == {"broker", "clickhouse", "score-people", "log-people"}
+    assert {each["state"] for each in status["processes"]} == {"running"}
+
+
+def test_topics_tail_decodes_json_and_arrow(stack: Stack) -> None:
+    stack.run("replay", str(stack.data_dir / "people.csv"))
+    wait_until(lambda: stack.n_logged("people") > 0)
+    tails = {
+        topic: stack.run("topics", "tail", topic, "--pipeline", "people", "-n", "1").stdout
+        for topic in ("features", "predictions", "scored-batches")
+    }
+
+    assert '"features":{"a":' in tails["features"]
+    assert '"score":' in tails["predictions"]
+    assert '"covers_from":' in tails["scored-batches"]
+
+
+def test_bootstrapping_the_same_file_again_changes_nothing(stack: Stack) -> None:
+    workers = {each.name: each.pid for each in stack.state.processes}
+    again = stack.run("bootstrap", str(stack.data_dir / "people.csv"), "--label", "outcome")
+
+    assert "pipeline people unchanged" in again.stdout
+    assert {each.name: each.pid for each in stack.state.processes} == workers
+
+
+def test_a_file_no_pipeline_fits_names_the_command_that_makes_one(
+    stack: Stack, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text("x,y\n1,2\n")
+    replayed = stack.run("replay", str(other))
+
+    assert replayed.returncode == 2
+    assert f"thalweg bootstrap {other} --label COLUMN" in replayed.stderr
+
+
+def test_a_killed_worker_is_started_again_and_counted(stack: Stack) -> None:
+    before = process(stack.state, "score-people")
+    os.kill(before.pid, signal.SIGKILL)
+
+    wait_until(lambda: process(stack.state, "score-people").restarts == before.restarts + 1)
+    wait_until(lambda: process(stack.state, "score-people").state == "running")
+    assert process(stack.state, "score-people").pid != before.pid
+
+
+def test_a_second_up_on_the_same_directory_says_who_has_it(stack: Stack) -> None:
+    second = stack.run("up")
+
+    assert second.returncode == 2
+    assert f"in use by the stack of pid {stack.state.pid}" in second.stderr
+
+
+def test_children_end_with_a_killed_supervisor_and_a_second_up_resumes(stack: Stack) -> None:
+    before, n_logged = stack.state, stack.n_logged("people")
+    os.kill(before.pid, signal.SIGKILL)
+    wait_until(lambda: not any(is_same_process(p.pid, p.started) for p in before.processes))
+
+    stack.up()
+
+    assert stack.state.ports == before.ports
+    assert stack.state.bootstrap_servers == before.bootstrap_servers
+    assert {each.name for each in stack.state.processes} == {p.name for p in before.processes}
+    assert stack.n_logged("people") == n_logged
+
+
+def test_down_drains_and_stops_everything(stack: Stack) -> None:
+    running = stack.state
+    done = stack.run("down")
+
+    assert done.returncode == 0, done.stderr
+    assert not running.running
+    assert not any(is_same_process(each.pid, each.started) for each in running.processes)
+    assert stack.run("status").returncode == 1
+
+
+def process(state: StackState, name: str) -> Any:
+    return next(each for each in state.processes if each.name == name)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.2)
