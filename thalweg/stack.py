@@ -84,13 +84,13 @@ def where(state: "StackState", settings: "Settings") -> str:
 
 
 def _readable(found: "StackStatus") -> str:
+    if not (found.running or found.reachable or found.problem):
+        return f"no stack runs on {found.data_dir}"
     lines = [
         f"data        {found.data_dir}",
         f"Kafka       {found.bootstrap_servers}",
         f"ClickHouse  {found.clickhouse_url}",
     ]
-    if not found.running:
-        lines.append(f"no stack runs on {found.data_dir}")
     for process in found.processes:
         line = f"{process.name:<20} pid {process.pid:<8} {process.state:<12}"
         lines.append(f"{line} restarts {process.restarts}  {process.reason}".rstrip())

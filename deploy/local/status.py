@@ -99,8 +99,10 @@ def stage_lag(
     kafka: KafkaSettings, pipelines: Iterable[str], topics: Iterable[TopicStatus]
 ) -> list[StageLag]:
     """How far every stage of `pipelines` is behind; what it never committed counts in full."""
+    from stream_processors.topics import admin_client
+
     ends = {topic.name: topic.end_offsets for topic in topics}
-    admin = AdminClient(kafka.librdkafka())
+    admin = admin_client(kafka)
     found = []
     for pipeline in pipelines:
         names = TopicNames(pipeline, kafka.topic_prefix)
