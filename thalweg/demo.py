@@ -1,5 +1,6 @@
 """`thalweg demo`: the whole way of an event, to look at."""
 
+import signal
 import sys
 import threading
 import time
@@ -34,6 +35,11 @@ def demo(
     data_dir: DataDir = None,
 ) -> None:
     """Start what does not run yet, stream card payments through it, and watch; Ctrl-C ends it."""
+    for number in (
+        signal.SIGTERM,
+        signal.SIGHUP,
+    ):  # a closed terminal must not leave a stack behind
+        signal.signal(number, signal.default_int_handler)
     with _stack(data_dir, keep=keep) as settings:
         _make_pipeline(settings)
         _stream_and_watch(settings, rate, seconds)
