@@ -6,7 +6,9 @@ the producer's transaction) takes this object's place without the scorer noticin
 """
 
 import asyncio
+import logging
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +16,14 @@ from typing import Any
 import structlog
 from confluent_kafka import KafkaError, Producer
 
-from schemas.errors import DeliveryError
+from schemas.errors import ConfigurationError, DeliveryError
 from schemas.kafka_settings import KafkaSettings
 from schemas.settings import ScoringSettings
 
 log = structlog.get_logger()
 
 POLL_S = 0.05
+LEARN_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +75,28 @@ class Outbox:
     """
 
     def __init__(self, kafka: KafkaSettings, scoring: ScoringSettings) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._producer = Producer(kafka.librdkafka() | _producer_options(scoring))
+        options = kafka.librdkafka() | _producer_options(scoring)
+        self._producer = Producer(options, logger=logging.getLogger("librdkafka"))
         self._closing = threading.Event()
         self._poller = threading.Thread(target=self._poll, name="outbox", daemon=True)
         self._poller.start()
+
+    def learn_partitions(self, topics: Sequence[str], n_partitions: int) -> None:
+        """Make sure the producer knows that these topics have `n_partitions`, before it is given
+        any for a new one; librdkafka looks again every five minutes only. Blocking; raises
+        ConfigurationError when it does not learn so within a bound.
+        """
+        deadline = time.monotonic() + LEARN_TIMEOUT_S
+        for name in topics:
+            while len(self._producer.list_topics(name, LEARN_TIMEOUT_S).topics[name].partitions) < (
+                n_partitions
+            ):
+                if time.monotonic() > deadline:
+                    raise ConfigurationError(
+                        f"{name} has fewer than {n_partitions} partitions; give it as many as its"
+                        " source has"
+                    )
+                time.sleep(POLL_S)
 
     def publish(self, partition: int, outputs: Sequence[Messages]) -> asyncio.Future[None]:
         """Enqueue all outputs of a batch; the future ends when the broker has acknowledged each
@@ -84,7 +104,8 @@ class Outbox:
 
         Raises DeliveryError (here or from the future) when any was refused.
         """
-        receipt = Receipt(self._loop, sum(len(messages.values) for messages in outputs))
+        loop = asyncio.get_running_loop()
+        receipt = Receipt(loop, sum(len(messages.values) for messages in outputs))
         if not outputs:
             receipt.settle()
         for messages in outputs:
@@ -106,10 +127,10 @@ class Outbox:
             messages.topic, items, partition=partition, on_delivery=receipt.report
         )
         if n_taken != len(items):
-            errors = [item["_error"] for item in items if "_error" in item]
+            first = next((item["_error"] for item in items if "_error" in item), None)
             raise DeliveryError(
                 f"{len(items) - n_taken} of {len(items)} messages to {messages.topic}[{partition}]"
-                f" were refused: {errors!r:.300}"
+                f" were refused: {first!s}"
             )
 
     def _poll(self) -> None:

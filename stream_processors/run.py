@@ -18,6 +18,13 @@ from stream_processors.topics import wait_for_broker
 
 log = structlog.get_logger()
 
+QUIET = {
+    "mode": logging.WARNING,
+    "faust": logging.WARNING,
+    "stream_processors.transport.driver": logging.WARNING,  # Faust's service messages
+    "aiokafka": logging.ERROR,
+    "librdkafka": logging.ERROR,
+}
 SWITCH_INTERVAL_S = 0.001
 """The threads that fetch and that follow deliveries wait at most this long for the interpreter."""
 
@@ -27,9 +34,8 @@ def run_worker(create: Callable[[Settings], faust.App], settings: Settings) -> N
 
     Raises the ThalwegError that stopped it; any other failure ends as a RuntimeError that names it.
     """
-    logging.getLogger("mode").setLevel(logging.WARNING)
-    logging.getLogger("faust").setLevel(logging.WARNING)
-    logging.getLogger("aiokafka").setLevel(logging.ERROR)
+    for name, level in QUIET.items():
+        logging.getLogger(name).setLevel(level)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     if settings.metrics_port:
         from prometheus_client import start_http_server
@@ -41,6 +47,7 @@ def run_worker(create: Callable[[Settings], faust.App], settings: Settings) -> N
     worker = faust.Worker(
         app, loglevel="warning", override_logging=False, redirect_stdouts=False, quiet=True
     )
+    worker.spinner = None  # it would write control characters into our log lines
     with contextlib.suppress(SystemExit):
         worker.execute_from_commandline()
     reason = app.crash_reason

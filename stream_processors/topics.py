@@ -1,10 +1,11 @@
 """Topics on the cluster: create what a pipeline needs, and see what is there."""
 
-from collections.abc import Callable, Iterable, Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
@@ -22,7 +23,9 @@ log = structlog.get_logger()
 TIMEOUT_S = 30.0
 BROKER_WAIT_S = 5.0
 
-_latest = cast(Callable[[], OffsetSpec], OffsetSpec.latest)  # untyped in confluent-kafka
+# Untyped in confluent-kafka.
+_latest = cast(Callable[[], OffsetSpec], OffsetSpec.latest)
+_earliest = cast(Callable[[], OffsetSpec], OffsetSpec.earliest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class TopicInfo:
 @lru_cache(maxsize=8)
 def admin_client(kafka: KafkaSettings) -> AdminClient:
     """The process's admin client for the cluster of `kafka`: one, however often it is asked."""
-    return AdminClient(kafka.librdkafka())
+    return AdminClient(kafka.librdkafka(), logger=logging.getLogger("librdkafka"))
 
 
 def create_pipeline_topics(kafka: KafkaSettings, pipeline: str) -> list[str]:
@@ -84,19 +87,29 @@ def describe(kafka: KafkaSettings, names: Sequence[str]) -> dict[str, TopicInfo]
 
 def end_offsets(kafka: KafkaSettings, topics: Iterable[TopicInfo]) -> dict[tuple[str, int], int]:
     """The offset after the last record, by (topic, partition)."""
+    return _offsets(kafka, topics, _latest)
+
+
+def first_offsets(kafka: KafkaSettings, topics: Iterable[TopicInfo]) -> dict[tuple[str, int], int]:
+    """The offset of the first record still there, by (topic, partition)."""
+    return _offsets(kafka, topics, _earliest)
+
+
+def _offsets(
+    kafka: KafkaSettings, topics: Iterable[TopicInfo], spec: Callable[[], OffsetSpec]
+) -> dict[tuple[str, int], int]:
     wanted = {
-        TopicPartition(topic.name, partition): _latest()
+        TopicPartition(topic.name, partition): spec()
         for topic in topics
         for partition in range(topic.n_partitions)
     }
     if not wanted:
         return {}
-    admin = admin_client(kafka)
-    futures = admin.list_offsets(wanted, request_timeout=TIMEOUT_S)
+    futures = admin_client(kafka).list_offsets(wanted, request_timeout=TIMEOUT_S)
     try:
         return {(tp.topic, tp.partition): _result(future).offset for tp, future in futures.items()}
     except KafkaException as error:
-        raise _mapped(error, "cannot read end offsets") from error
+        raise _mapped(error, "cannot read the offsets of topics") from error
 
 
 def committed_offsets(
@@ -141,10 +154,10 @@ def wait_for_broker(kafka: KafkaSettings) -> None:
             return
 
 
-def grow_partitions(kafka: KafkaSettings, source: str, outputs: Sequence[str]) -> list[str]:
+def grow_partitions(kafka: KafkaSettings, source: str, outputs: Sequence[str]) -> int:
     """Give every output at least as many partitions as its source, for outputs go to the partition
-    number of their source; returns the topics that were grown. Raises ConfigurationError when one
-    is missing or cannot be grown.
+    number of their source; returns how many that is. Raises ConfigurationError when one is missing
+    or cannot be grown.
     """
     found = describe(kafka, [source, *outputs])
     missing = [name for name in (source, *outputs) if name not in found]
@@ -156,7 +169,7 @@ def grow_partitions(kafka: KafkaSettings, source: str, outputs: Sequence[str]) -
     wanted = found[source].n_partitions
     short = [name for name in outputs if found[name].n_partitions < wanted]
     if not short:
-        return []
+        return wanted
     log.warning("output_partitions_grown", source=source, outputs=short, n_partitions=wanted)
     admin = admin_client(kafka)
     futures = admin.create_partitions([NewPartitions(name, wanted) for name in short])
@@ -167,7 +180,7 @@ def grow_partitions(kafka: KafkaSettings, source: str, outputs: Sequence[str]) -
             what = f"{name} has fewer partitions than {source} ({wanted}) and cannot be grown"
             raise _mapped(error, what) from error
         metrics.OUTPUTS_GROWN.labels(name).inc()
-    return short
+    return wanted
 
 
 def _result(future: "Future[Any]") -> Any:

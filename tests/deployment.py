@@ -21,7 +21,7 @@ from schemas.events import Prediction
 from schemas.features import FeatureSchema
 from schemas.kafka_settings import KafkaSettings
 from schemas.pipeline import Pipeline, write_pipeline
-from schemas.settings import ClickHouseSettings
+from schemas.settings import ClickHouseSettings, Settings, load_settings
 from schemas.topics import TopicNames
 from storage.client import Client, connect
 from storage.migrate import migrate
@@ -118,13 +118,26 @@ class Deployment:
         self.workers: list[Worker] = []
         self.n_sent = 0
         self._store = store
-        self._producer = Producer(
-            kafka.librdkafka()
-            | {"enable.idempotence": True, "linger.ms": 2, "message.max.bytes": 8_000_000}
-        )
+        self.reconnect()
         write_pipeline(store, Pipeline(name=name, schema=schema, model=model))
         create_pipeline_topics(kafka, name)
         migrate(connect(clickhouse), clickhouse)
+
+    def reconnect(self) -> None:
+        """A new producer, which asks for the topic's partitions anew."""
+        options = {"enable.idempotence": True, "linger.ms": 2, "message.max.bytes": 8_000_000}
+        self._producer = Producer(self.kafka.librdkafka() | options)
+
+    def settings(self) -> Settings:
+        """Settings of this pipeline, as a worker has them."""
+        return load_settings(
+            {},
+            pipeline=self.name,
+            data_dir=self.folder / "data",
+            model_store=self._store,
+            kafka=self.kafka,
+            clickhouse=self.clickhouse,
+        )
 
     # -- processes
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import faust
 import structlog
-from inference.engine import Engine, load_model
-from storage.model_store import ModelStore
 
 from inference.decode import BatchDecoder
+from inference.engine import Engine, load_model
 from schemas.pipeline import read_pipeline
 from schemas.settings import Settings
 from schemas.topics import TopicNames
+from storage.model_store import ModelStore
 from stream_processors.apps import create_app
 from stream_processors.outbox import Outbox
 from stream_processors.score.outputs import OutputBuilder
@@ -46,10 +46,10 @@ def create_score_app(settings: Settings) -> faust.App:
         max_event_time_ahead_s=scoring.max_event_time_ahead_s,
     )
     builder = OutputBuilder(pipeline, names, scoring)
+    outbox = Outbox(settings.kafka, scoring)
 
     @app.agent(features, concurrency=1, name="score")  # type: ignore[untyped-decorator]
     async def score(stream: Any) -> None:
-        outbox = Outbox(settings.kafka, scoring)
         try:
             await Scorer(decoder, engine, builder, outbox, app).run(stream)
         finally:
@@ -58,6 +58,7 @@ def create_score_app(settings: Settings) -> faust.App:
     @app.on_partitions_assigned.connect  # type: ignore[untyped-decorator]
     async def outputs_have_as_many_partitions(*_: Any, **__: Any) -> None:
         outputs = [names.predictions, names.scored_batches, names.dead_letters]
-        await asyncio.to_thread(grow_partitions, settings.kafka, names.features, outputs)
+        n = await asyncio.to_thread(grow_partitions, settings.kafka, names.features, outputs)
+        await asyncio.to_thread(outbox.learn_partitions, outputs, n)
 
     return app

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import math
 import threading
 from collections import deque
@@ -17,7 +18,7 @@ from faust.types import TP
 from schemas.errors import SourceError, TransientError
 from schemas.kafka_settings import KafkaSettings
 from stream_processors import metrics
-from stream_processors.topics import describe
+from stream_processors.topics import describe, end_offsets, first_offsets
 from stream_processors.transport.batch import RawBatch
 from stream_processors.transport.budget import Budget, Limits
 from stream_processors.transport.start_offsets import Start, resolve_start
@@ -62,7 +63,8 @@ class DataPlane:
         self._positions: dict[TP, int] = {}
         self._paused: set[TP] = set()
         self.topic_ids: dict[str, str] = {}
-        self._consumer = Consumer(kafka.librdkafka() | _fetch_options(group, limits))
+        options = kafka.librdkafka() | _fetch_options(group, limits)
+        self._consumer = Consumer(options, logger=logging.getLogger("librdkafka"))
         self._thread = threading.Thread(target=self._run, name="data-plane", daemon=True)
         self._thread.start()
 
@@ -243,24 +245,34 @@ class DataPlane:
         (self._paused.update if paused else self._paused.difference_update)(chosen)
 
     def _starts(self, partitions: list[TP]) -> dict[TP, Start]:
+        """Where each partition starts. First and end offsets are asked over the admin client's own
+        connection: on the consumer's each answer would wait behind a fetch.
+        """
         topics = describe(self._kafka, sorted({tp.topic for tp in partitions}))
         self.topic_ids = {name: topic.id for name, topic in topics.items()}
+        gone = sorted({tp.topic for tp in partitions} - set(topics))
+        if gone:
+            raise SourceError(f"topics are gone: {', '.join(gone)}")
+        lows = first_offsets(self._kafka, topics.values())
+        highs = end_offsets(self._kafka, topics.values())
         try:
             committed = self._consumer.committed(
                 [TopicPartition(tp.topic, tp.partition) for tp in partitions], REQUEST_TIMEOUT_S
             )
-            return {TP(each.topic, each.partition): self._start(each) for each in committed}
         except KafkaException as error:
             raise TransientError(
                 f"cannot read where the group left off: {error.args[0].str()}"
             ) from error
+        return {
+            TP(each.topic, each.partition): self._start(
+                each, lows[each.topic, each.partition], highs[each.topic, each.partition]
+            )
+            for each in committed
+        }
 
-    def _start(self, committed: TopicPartition) -> Start:
+    def _start(self, committed: TopicPartition, low: int, high: int) -> Start:
         if committed.error is not None:
-            raise KafkaException(committed.error)
-        if committed.topic not in self.topic_ids:
-            raise SourceError(f"topic {committed.topic} is gone")
-        low, high = self._consumer.get_watermark_offsets(committed, REQUEST_TIMEOUT_S)
+            raise TransientError(f"cannot read where the group left off: {committed.error.str()}")
         start = resolve_start(
             committed=committed.offset if committed.offset >= 0 else None,
             committed_topic_id=committed.metadata or "",
