@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.optim import AdamW
 
-from training.adamw import AdamW
 from training.dataset import Floats, Labels, Split
 from training.metrics import platt
 from training.network import ScoringNetwork
@@ -74,15 +74,14 @@ def _fit_layers(
     inputs, targets = train
     log_loss = nn.BCEWithLogitsLoss(pos_weight=_class_weight(targets))
     optimizer = AdamW(
-        network.layers.parameters(),
-        learning_rate=options.learning_rate,
-        weight_decay=options.weight_decay,
+        network.layers.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
     )
     smallest, largest = _BATCH_ROWS
     batch_rows = min(max(len(inputs) // _STEPS_PER_EPOCH, smallest), largest)
     best_loss, best_state, best_epoch = float("inf"), _state(network), 0
     for epoch in range(1, options.epochs + 1):
         for rows in torch.randperm(len(inputs)).split(batch_rows):
+            optimizer.zero_grad()
             log_loss(network.logits(inputs[rows]), targets[rows]).backward()
             optimizer.step()
         with torch.no_grad():

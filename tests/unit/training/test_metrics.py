@@ -1,12 +1,10 @@
-"""Measures against their definitions, and the optimiser against its formula."""
+"""Measures against their definitions."""
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.adamw import AdamW
 from training.metrics import average_precision, best_f1_threshold, platt, roc_auc
 
 rows = st.lists(
@@ -72,20 +70,3 @@ def test_platt_stays_finite_on_separated_classes(scale: float) -> None:
     assert slope > 0
     assert np.isfinite([slope, intercept]).all()
     assert 1 / (1 + np.exp(-(slope * scale + intercept))) == pytest.approx(4 / 5, abs=0.01)
-
-
-def test_adamw_follows_its_formula() -> None:
-    """Computed in float64 here; making torch's own optimiser would take seconds of imports."""
-    parameter = torch.tensor([1.0, -2.0], requires_grad=True)
-    optimizer = AdamW([parameter], learning_rate=0.1, weight_decay=0.01)
-    weight, first, second = np.array([1.0, -2.0]), np.zeros(2), np.zeros(2)
-    for step in range(1, 6):
-        (parameter**2).sum().backward()
-        optimizer.step()
-        gradient = 2 * weight
-        first = 0.9 * first + 0.1 * gradient
-        second = 0.999 * second + 0.001 * gradient**2
-        weight = weight * (1 - 0.1 * 0.01)
-        weight -= 0.1 * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
-    assert parameter.detach().numpy() == pytest.approx(weight, abs=1e-5)
-    assert parameter.grad is None
