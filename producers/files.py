@@ -1,6 +1,6 @@
 """Labelled files: what columns they have, the feature schema they suggest, their matrix."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -50,7 +50,8 @@ def count_rows(path: Path) -> int:
 
 def mapped_columns(mapping: ColumnMapping) -> list[str]:
     """The columns that a mapping takes out of the features."""
-    named = (mapping.label, mapping.entity, mapping.event_id, mapping.time)
+    time = None if mapping.time_is_feature else mapping.time
+    named = (mapping.label, mapping.entity, mapping.event_id, time)
     return [name for name in named if name is not None]
 
 
@@ -65,13 +66,16 @@ def infer_schema(path: Path, mapping: ColumnMapping) -> FeatureSchema:
     taken = mapped_columns(mapping)
     columns = file_columns(path)
     facts = {name: _ColumnFacts() for name in columns if name not in taken}
-    for batch in read_columns(path, [*columns, *taken]):
+    times = [mapping.time] if mapping.time else []
+    for batch in read_columns(path, [*columns, *taken, *times]):
         for name, fact in facts.items():
             fact.add(batch[name])
     if not any(fact.n_rows for fact in facts.values()):
         raise ConfigurationError(f"{path} has no rows, or no column left to be a feature")
     if columns[0] in INDEX_NAMES and columns[0] in facts and facts[columns[0]].is_row_index:
         del facts[columns[0]]
+    if mapping.time_is_feature:
+        _refuse_time_as_feature(path, mapping.time, facts)
     if "" in facts:
         place = columns.index("") + 1
         raise ConfigurationError(f"{path}: column {place} has no name; give it one in the header")
@@ -118,6 +122,11 @@ class _ColumnFacts:
     names: set[str] = field(default_factory=set)
     """Distinct texts, up to one more than MAX_CATEGORIES."""
 
+    @property
+    def has_large_integers(self) -> bool:
+        """Whether float32 would not carry its integers exactly."""
+        return self.all_integers and self.largest > MAX_EXACT_INTEGER
+
     def add(self, column: Sequence[Cell]) -> None:
         present = [cell for cell in column if cell is not None]
         self.has_null |= len(present) < len(column)
@@ -141,11 +150,25 @@ class _ColumnFacts:
         self.n_rows += len(column)
 
 
+def _refuse_time_as_feature(
+    path: Path, name: str | None, facts: Mapping[str, _ColumnFacts]
+) -> None:
+    """A date would become a category, and a large count lose its last digits: say so instead."""
+    fact = facts.get(name or "")
+    if fact is None or (fact.all_numbers and not fact.has_large_integers):
+        return
+    raise ConfigurationError(
+        f"{path}: the time column {name!r} cannot be a feature as well, for it holds"
+        f" {f'integers beyond 2^24 (as far as {fact.largest:.0f})' if fact.all_numbers else 'text'}"
+        "; leave out --time-is-feature, or add a column of small numbers made from it"
+    )
+
+
 def _feature(path: Path, name: str, facts: _ColumnFacts) -> Feature:
     if facts.all_booleans and facts.names:
         return Feature(name=name, dtype=Dtype.BOOLEAN, nullable=facts.has_null)
     if facts.all_numbers:
-        if facts.all_integers and facts.largest > MAX_EXACT_INTEGER:
+        if facts.has_large_integers:
             raise ConfigurationError(
                 f"{path}: column {name!r} holds integers beyond 2^24 (as far as"
                 f" {facts.largest:.0f}), which float32 features cannot carry; make it the entity,"

@@ -16,6 +16,7 @@ class ColumnMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Which columns of a file are not features: entity, event id, event time, label.
 
     `time_origin_ms` is added to a numeric time column given in `time_unit` ("s", "ms" or "us").
+    With `time_is_feature` the time column is both: the event time, and a feature as it stands.
     """
 
     label: str | None = None
@@ -24,6 +25,11 @@ class ColumnMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     time: str | None = None
     time_origin_ms: int = 0
     time_unit: str = "s"
+    time_is_feature: bool = False
+
+    def __post_init__(self) -> None:
+        if self.time_is_feature and self.time is None:
+            raise ConfigurationError("name the time column that is to be a feature: --time COLUMN")
 
 
 class Pipeline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

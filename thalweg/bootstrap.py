@@ -44,6 +44,9 @@ def bootstrap(
         str | None, typer.Option(help="What a numeric time counts from, e.g. 2013-09-01.")
     ] = None,
     time_unit: Annotated[TimeUnit, typer.Option(help="Unit of a numeric time.")] = TimeUnit.SECONDS,
+    time_is_feature: Annotated[
+        bool, typer.Option("--time-is-feature", help="The time column stays a feature too.")
+    ] = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace a pipeline that has other features.")
     ] = False,
@@ -69,6 +72,7 @@ def bootstrap(
             time=time,
             time_origin_ms=parse_origin(time_origin) if time_origin else 0,
             time_unit=time_unit.value,
+            time_is_feature=time_is_feature,
         )
         before = worker_starts(settings, name or pipeline_name(file))
         done = bootstrap_file(settings, file, mapping, name=name, replace=replace)

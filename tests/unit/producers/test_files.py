@@ -73,6 +73,33 @@ def test_mapped_columns_are_no_features(write: Write) -> None:
     assert infer_schema(path, mapping).names == ("a",)
 
 
+def test_the_time_can_stay_a_feature_in_its_place(write: Write) -> None:
+    path = write("f.csv", "b,when,a,y\n1,2.5,3,0\n")
+    mapping = ColumnMapping(label="y", time="when", time_is_feature=True)
+    schema = infer_schema(path, mapping)
+    assert schema.names == ("b", "when", "a")
+    assert load_matrix(path, schema, mapping)[0].tolist() == [[1, 2.5, 3]]
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"), [("2013-09-01", "text"), ("1378000000", "integers beyond 2\\^24")]
+)
+def test_a_time_that_cannot_be_a_feature_is_refused_as_one(
+    write: Write, cell: str, reason: str
+) -> None:
+    path = write("f.csv", f"when,a,y\n{cell},1,0\n")
+    assert infer_schema(path, ColumnMapping(label="y", time="when")).names == ("a",)
+    with pytest.raises(ConfigurationError, match=f"time column 'when' .*{reason}"):
+        infer_schema(path, ColumnMapping(label="y", time="when", time_is_feature=True))
+
+
+@pytest.mark.parametrize("time_is_feature", [False, True])
+def test_a_time_column_that_is_not_there_is_refused(write: Write, time_is_feature: bool) -> None:
+    mapping = ColumnMapping(label="y", time="when", time_is_feature=time_is_feature)
+    with pytest.raises(ConfigurationError, match="no column 'when'"):
+        infer_schema(write("f.csv", "a,y\n1,0\n"), mapping)
+
+
 def test_an_unnamed_first_column_of_row_numbers_is_left_out(write: Write) -> None:
     rows = "".join(f"{n},{n * 0.5},0\n" for n in range(20_000))
     assert infer_schema(write("f.csv", f",a,y\n{rows}"), LABEL).names == ("a",)

@@ -58,6 +58,13 @@ def test_mapped_columns_give_entity_id_and_time(tmp_path: Path) -> None:
     ]
 
 
+def test_a_time_that_is_a_feature_is_sent_as_both(tmp_path: Path) -> None:
+    mapping = ColumnMapping(time="a", time_origin_ms=1000, time_is_feature=True)
+    assert list(row_events(csv(tmp_path, "a\n1.5\n"), FLOATS, mapping)) == [
+        ("row-0", "cards-0", 2500, (1.5,))
+    ]
+
+
 @pytest.mark.parametrize(
     ("cell", "unit", "expected"),
     [

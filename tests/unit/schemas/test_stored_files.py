@@ -32,6 +32,19 @@ def test_a_pipeline_is_read_as_written(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "pipelines").iterdir()] == ["fraud.json"]
 
 
+def test_a_pipeline_written_before_time_could_be_a_feature_is_read(tmp_path: Path) -> None:
+    path = write_pipeline(tmp_path, _pipeline())
+    definition = msgspec.json.decode(path.read_bytes())
+    del definition["mapping"]["time_is_feature"]
+    path.write_bytes(msgspec.json.encode(definition))
+    assert read_pipeline(tmp_path, "fraud") == _pipeline()
+
+
+def test_a_feature_made_of_no_time_column_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="--time COLUMN"):
+        ColumnMapping(label="Class", time_is_feature=True)
+
+
 def test_a_missing_pipeline_is_refused_with_those_that_exist(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="none yet"):
         read_pipeline(tmp_path, "fraud")
