@@ -163,7 +163,7 @@ class Settings(Section):
     worker_id: str = ""
     """Static group membership: stable across restarts of one worker, different between workers.
 
-    Empty: the host name and pipeline.
+    Empty: none, and every start is a new member to the group, which shares out its partitions anew.
     """
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """Prometheus metrics of a worker on loopback; 0 is off."""
