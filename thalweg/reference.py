@@ -13,23 +13,18 @@ def register(app: typer.Typer) -> None:
 
 
 def settings(
-    markdown: Annotated[bool, typer.Option("--markdown", help="As a Markdown table.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As docs/settings.md.")] = False,
 ) -> None:
     """List every setting: environment variable, default, explanation."""
     from schemas.settings import Settings, variable_name, walk
 
-    rows = [
-        (variable_name(path), default_text(info), " ".join(text.split()))
-        for path, info, text in walk(Settings)
-    ]
     if markdown:
-        typer.echo("| variable | default | |\n|---|---|---|")
-        for name, default, text in rows:
-            shown = f"`{default}`" if default else ""
-            typer.echo(f"| `{name}` | {shown} | {text.replace('|', chr(92) + '|')} |")
+        from schemas.settings_reference import settings_markdown
+
+        typer.echo(settings_markdown(), nl=False)
         return
-    for name, default, text in rows:
-        typer.echo(f"{name}={default}\n    {text}")
+    for path, info, text in walk(Settings):
+        typer.echo(f"{variable_name(path)}={default_text(info)}\n    {' '.join(text.split())}")
 
 
 def default_text(info: "FieldInfo") -> str:
