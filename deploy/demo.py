@@ -43,7 +43,7 @@ def take_snapshot(settings: Settings, client: "Client") -> Snapshot:
         logged_per_s=queries.rate_per_s(client, name, over_s=RATE_WINDOW_S),
         latency=queries.latency(client, name, over_s=RATE_WINDOW_S),
         frauds=queries.recent_positives(client, name, limit=N_FRAUDS),
-        lag={each.stage: each.lag for each in stage_lag(settings.kafka, [name], topics)},
+        lag={each.stage: each.lag for each in stage_lag(settings.kafka, [name])},
     )
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 
 import msgspec
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaException
 
 from deploy.local.state import ProcessInfo, StackState
 from schemas.errors import ThalwegError
@@ -13,7 +12,6 @@ from schemas.pipeline import list_pipelines
 from schemas.settings import Settings
 from schemas.topics import PIPELINE_TOPICS, Topic, TopicNames
 
-TIMEOUT_S = 10.0
 STAGE_SOURCES = {"score": Topic.FEATURES, "log": Topic.SCORED_BATCHES}
 """What each stage reads; its group is `{prefix}{pipeline}.{stage}`."""
 
@@ -65,7 +63,7 @@ def gather(settings: Settings, stack: StackState | None) -> StackStatus:
     pipelines = list_pipelines(settings.store)
     try:
         topics = topic_status(settings.kafka, pipelines)
-        lag = stage_lag(settings.kafka, pipelines, topics)
+        lag = stage_lag(settings.kafka, pipelines)
     except (ThalwegError, KafkaException, TimeoutError) as error:
         return msgspec.structs.replace(
             found, problem=f"Kafka at {settings.kafka.bootstrap_servers} does not answer: {error}"
@@ -95,35 +93,29 @@ def topic_status(kafka: KafkaSettings, pipelines: Iterable[str]) -> list[TopicSt
     ]
 
 
-def stage_lag(
-    kafka: KafkaSettings, pipelines: Iterable[str], topics: Iterable[TopicStatus]
-) -> list[StageLag]:
+def stage_lag(kafka: KafkaSettings, pipelines: Iterable[str]) -> list[StageLag]:
     """How far every stage of `pipelines` is behind; what it never committed counts in full."""
-    from stream_processors.topics import admin_client
+    from stream_processors.topics import committed_offsets, describe, end_offsets
 
-    ends = {topic.name: topic.end_offsets for topic in topics}
-    admin = admin_client(kafka)
-    found = []
-    for pipeline in pipelines:
-        names = TopicNames(pipeline, kafka.topic_prefix)
-        for stage, source in STAGE_SOURCES.items():
-            group, topic = f"{kafka.topic_prefix}{pipeline}.{stage}", names.of(source)
-            if topic not in ends:
-                continue
-            committed = _committed(admin, group, topic)
-            lag = sum(end - committed.get(each, 0) for each, end in enumerate(ends[topic]))
-            found.append(StageLag(pipeline=pipeline, stage=stage, group=group, lag=lag))
-    return found
-
-
-def _committed(admin: AdminClient, group: str, topic: str) -> dict[int, int]:
-    """Committed offsets by partition; empty for a group that does not exist yet."""
-    request = [ConsumerGroupTopicPartitions(group)]
-    futures = admin.list_consumer_group_offsets(request, request_timeout=TIMEOUT_S)
-    answer: ConsumerGroupTopicPartitions = futures[group].result(timeout=TIMEOUT_S + 5)
-    partitions: list[TopicPartition] = answer.topic_partitions or []
-    return {
-        each.partition: each.offset
-        for each in partitions
-        if each.topic == topic and each.offset >= 0
-    }
+    stages = [
+        (names, stage, names.of(source))
+        for names in (TopicNames(each, kafka.topic_prefix) for each in pipelines)
+        for stage, source in STAGE_SOURCES.items()
+    ]
+    topics = describe(kafka, [source for _, _, source in stages])
+    stages = [each for each in stages if each[2] in topics]
+    committed = [
+        committed_offsets(kafka, names.group(stage), [topics[source]])
+        for names, stage, source in stages
+    ]
+    # Read after the commits, so that no stage seems to be ahead of the end.
+    ends = end_offsets(kafka, topics.values())
+    return [
+        StageLag(
+            pipeline=names.pipeline,
+            stage=stage,
+            group=names.group(stage),
+            lag=sum(end - done.get(at, 0) for at, end in ends.items() if at[0] == source),
+        )
+        for (names, stage, source), done in zip(stages, committed, strict=True)
+    ]
