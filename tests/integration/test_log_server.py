@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from deploy.local.clickhouse import command, healthy
+from deploy.local.ports import free_port
 from storage.client import connect
-from tests.fixtures.clickhouse import ClickHouseServer, free_port
+from tests.fixtures.clickhouse import ClickHouseServer
 
 pytest.importorskip("chdb", reason="the local ClickHouse needs chdb-core")
 

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from deploy.local.ports import free_port
 from schemas.errors import ConfigurationError, ThalwegError, TransientError
 from schemas.features import FeatureSchema
 from schemas.frames import Frame
@@ -16,7 +17,7 @@ from storage.client import Client, connect
 from storage.migrate import migrate, migrations
 from storage.prediction_log import PredictionLog
 from storage.reconcile import Interval, SourcePartition, compact_coverage, read_coverage
-from tests.fixtures.clickhouse import ClickHouseServer, free_port
+from tests.fixtures.clickhouse import ClickHouseServer
 from tests.fixtures.frames import START_MS, make_frame
 
 YEAR_MS = 365 * 86_400_000
