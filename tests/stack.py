@@ -1,0 +1,65 @@
+"""A local stack as a user has it: the command line on one data directory."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from deploy.local.state import StackState, read_state
+from schemas.settings import ClickHouseSettings
+from storage import queries
+from storage.client import Client, connect
+
+PATIENCE_S = 60.0
+
+
+class Stack:
+    """The command line on one data directory."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+
+    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "thalweg.main", *arguments]
+        others = {key: value for key, value in os.environ.items() if not key.startswith("THALWEG_")}
+        return subprocess.run(
+            [*command, "--data-dir", str(self.data_dir)],
+            env={**others, "THALWEG_LOCAL__KAFKA_HEAP_MB": "384"},
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+
+    def up(self) -> None:
+        done = self.run("up", "--detach")
+        assert done.returncode == 0, done.stderr
+
+    @property
+    def state(self) -> StackState:
+        state = read_state(self.data_dir)
+        assert state is not None
+        return state
+
+    def status(self) -> dict[str, Any]:
+        done = self.run("status", "--json")
+        assert done.returncode == 0, done.stderr
+        return dict(json.loads(done.stdout))
+
+    def n_logged(self, pipeline: str) -> int:
+        with self.clickhouse() as client:
+            return queries.counts(client, pipeline).n_identities
+
+    def clickhouse(self) -> Client:
+        return connect(ClickHouseSettings(url=self.state.clickhouse_url))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.2)
