@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.errors import ConfigurationError
+from thalweg.columns import Entity, EventId, Time, TimeOrigin
 from thalweg.context import DataDir, find_settings
 
 if TYPE_CHECKING:
@@ -37,12 +38,10 @@ def bootstrap(
     name: Annotated[
         str | None, typer.Option(help="Name of the pipeline.", show_default="the file's, or fraud")
     ] = None,
-    entity: Annotated[str | None, typer.Option(help="Column of the entity.")] = None,
-    event_id: Annotated[str | None, typer.Option(help="Column of the event id.")] = None,
-    time: Annotated[str | None, typer.Option(help="Column of the event time.")] = None,
-    time_origin: Annotated[
-        str | None, typer.Option(help="What a numeric time counts from, e.g. 2013-09-01.")
-    ] = None,
+    entity: Entity = None,
+    event_id: EventId = None,
+    time: Time = None,
+    time_origin: TimeOrigin = None,
     time_unit: Annotated[TimeUnit, typer.Option(help="Unit of a numeric time.")] = TimeUnit.SECONDS,
     time_is_feature: Annotated[
         bool, typer.Option("--time-is-feature", help="The time column stays a feature too.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.errors import ConfigurationError
+from thalweg.columns import Entity, EventId, Time, TimeOrigin
 from thalweg.context import DataDir, PipelineName, live_settings
 
 if TYPE_CHECKING:
@@ -71,12 +72,10 @@ def replay(
         str | None,
         typer.Option(help="The pipeline.", show_default="the one that has these columns"),
     ] = None,
-    entity: Annotated[str | None, typer.Option(help="Column of the entity.")] = None,
-    event_id: Annotated[str | None, typer.Option(help="Column of the event id.")] = None,
-    time: Annotated[str | None, typer.Option(help="Column of the event time.")] = None,
-    time_origin: Annotated[
-        str | None, typer.Option(help="What a numeric time counts from, e.g. 2013-09-01.")
-    ] = None,
+    entity: Entity = None,
+    event_id: EventId = None,
+    time: Time = None,
+    time_origin: TimeOrigin = None,
     encoding: Format = Encoding.JSON,
     data_dir: DataDir = None,
 ) -> None:
