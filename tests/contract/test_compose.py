@@ -75,6 +75,12 @@ def test_the_environment_of_our_services_names_only_settings(name: str) -> None:
     assert "THALWEG_KAFKA__BOOTSTRAP_SERVERS" in environment
 
 
+def test_every_worker_has_an_id_of_its_own() -> None:
+    workers = [SERVICES[name] for name in OURS if SERVICES[name]["command"][0] == "worker"]
+
+    assert len({each["environment"]["THALWEG_WORKER_ID"] for each in workers}) == len(workers) == 2
+
+
 def test_the_image_copies_every_package_of_ours() -> None:
     dockerfile = (ROOT / "deploy" / "Dockerfile").read_text()
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
