@@ -4,8 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,6 @@ from deploy.local.state import StackState, read_state
 from schemas.settings import ClickHouseSettings
 from storage import queries
 from storage.client import Client, connect
-
-PATIENCE_S = 60.0
 
 
 class Stack:
@@ -56,10 +52,3 @@ class Stack:
 
     def clickhouse(self) -> Client:
         return connect(ClickHouseSettings(url=self.state.clickhouse_url))
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.2)

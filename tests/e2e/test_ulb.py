@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.deployment import until
 from tests.fixtures.kafka import require_kafka
-from tests.stack import Stack, wait_until
+from tests.stack import Stack
 
 pytestmark = pytest.mark.kafka
 
@@ -43,7 +44,7 @@ def test_every_payment_is_logged_once_with_the_features_and_time_of_its_row(stac
     replayed = stack.run("replay", str(FILE))
 
     assert replayed.returncode == 0, replayed.stderr
-    wait_until(lambda: stack.n_logged(PIPELINE) == len(rows))
+    until(lambda: stack.n_logged(PIPELINE) == len(rows))
     with stack.clickhouse() as client:
         logged = client.query(
             "SELECT event_id, toUnixTimestamp64Milli(event_time), features FROM predictions"

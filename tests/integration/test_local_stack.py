@@ -11,8 +11,9 @@ import pytest
 
 from deploy.local.children import is_same_process
 from deploy.local.state import StackState
+from tests.deployment import until
 from tests.fixtures.kafka import require_kafka
-from tests.stack import Stack, wait_until
+from tests.stack import Stack
 
 pytestmark = pytest.mark.kafka
 N_ROWS = 300
@@ -48,8 +49,8 @@ def test_a_pipeline_made_while_the_stack_runs_scores_a_replayed_file(stack: Stac
     replayed = stack.run("replay", str(stack.data_dir / "people.csv"))
 
     assert replayed.returncode == 0, replayed.stderr
-    wait_until(lambda: stack.n_logged("people") == before + N_ROWS)
-    wait_until(lambda: all(each["lag"] == 0 for each in stack.status()["lag"]))
+    until(lambda: stack.n_logged("people") == before + N_ROWS)
+    until(lambda: all(each["lag"] == 0 for each in stack.status()["lag"]))
     status = stack.status()
     ends = {each["name"]: each["end_offset"] for each in status["topics"]}
     assert ends["people.features"] == ends["people.predictions"] == before + N_ROWS
@@ -61,7 +62,7 @@ def test_a_pipeline_made_while_the_stack_runs_scores_a_replayed_file(stack: Stac
 
 def test_topics_tail_decodes_json_and_arrow(stack: Stack) -> None:
     stack.run("replay", str(stack.data_dir / "people.csv"))
-    wait_until(lambda: stack.n_logged("people") > 0)
+    until(lambda: stack.n_logged("people") > 0)
     tails = {
         topic: stack.run("topics", "tail", topic, "--pipeline", "people", "-n", "1").stdout
         for topic in ("features", "predictions", "scored-batches")
@@ -95,8 +96,8 @@ def test_a_killed_worker_is_started_again_and_counted(stack: Stack) -> None:
     before = process(stack.state, "score-people")
     os.kill(before.pid, signal.SIGKILL)
 
-    wait_until(lambda: process(stack.state, "score-people").restarts == before.restarts + 1)
-    wait_until(lambda: process(stack.state, "score-people").state == "running")
+    until(lambda: process(stack.state, "score-people").restarts == before.restarts + 1)
+    until(lambda: process(stack.state, "score-people").state == "running")
     assert process(stack.state, "score-people").pid != before.pid
 
 
@@ -110,7 +111,7 @@ def test_a_second_up_on_the_same_directory_says_who_has_it(stack: Stack) -> None
 def test_children_end_with_a_killed_supervisor_and_a_second_up_resumes(stack: Stack) -> None:
     before, n_logged = stack.state, stack.n_logged("people")
     os.kill(before.pid, signal.SIGKILL)
-    wait_until(lambda: not any(is_same_process(p.pid, p.started) for p in before.processes))
+    until(lambda: not any(is_same_process(p.pid, p.started) for p in before.processes))
 
     stack.up()
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from schemas.kafka_settings import KafkaSettings
 from stream_processors.topics import admin_client, committed_offsets, describe, end_offsets
+from tests.deployment import until
 
 pytestmark = pytest.mark.kafka
 
@@ -115,13 +116,6 @@ def bench(kafka: KafkaSettings, pipeline_name: str, tmp_path: Path) -> Iterator[
         if worker.process.poll() is None:
             worker.process.kill()
             worker.process.wait(10)
-
-
-def until(condition: Callable[[], bool], timeout_s: float = 40.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.1)
 
 
 def assert_every_offset_was_processed(bench: Bench) -> None:
