@@ -74,7 +74,7 @@ class ClickHouseSettings(Section):
 class ScoringSettings(Section):
     """Bounds of a scoring worker. Memory and latency follow from them."""
 
-    max_in_flight_events: int = Field(default=4000, ge=1, le=1_000_000)
+    max_in_flight_events: int = Field(default=8000, ge=1, le=1_000_000)
     """Budget of events fetched, in work, or sent and not yet acknowledged, together."""
     max_batch_events: int = Field(default=2000, ge=1, le=100_000)
     """Largest run of records handed on as one batch."""

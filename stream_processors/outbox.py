@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from schemas.errors import ConfigurationError, DeliveryError
 from schemas.kafka_settings import KafkaSettings
@@ -36,47 +36,50 @@ class Messages:
 
 
 class Receipt:
-    """Counts the delivery reports of one batch; done when every message was acknowledged or one
+    """Follows one batch: done when the last message of each topic was acknowledged, or one
     failed.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, n_messages: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, n_topics: int, timeout_s: float) -> None:
         self._loop = loop
-        self._left = n_messages
-        self._error: KafkaError | None = None
+        self._left = n_topics
         self.delivered: asyncio.Future[None] = loop.create_future()
+        self._timer = loop.call_later(timeout_s, self._settle, f"no answer in {timeout_s:g} s")
 
-    def report(self, error: KafkaError | None, _: Any) -> None:
+    def report(self, error: KafkaError | None, _: object) -> None:
         """librdkafka's delivery callback; called on the polling thread only."""
-        if error is not None and self._error is None:
-            self._error = error
         self._left -= 1
-        if self._left == 0 or self._error is not None:
-            self._loop.call_soon_threadsafe(self.settle)
+        if error is not None:
+            self._loop.call_soon_threadsafe(self._settle, error.str())
+        elif self._left == 0:
+            self._loop.call_soon_threadsafe(self._settle, None)
 
-    def settle(self) -> None:
-        """Resolve `delivered`. Called on the event loop."""
+    def _settle(self, problem: str | None) -> None:
+        self._timer.cancel()
         if self.delivered.done():
             return
-        if self._error is None:
+        if problem is None:
             self.delivered.set_result(None)
         else:
-            self.delivered.set_exception(
-                DeliveryError(f"an output was not delivered: {self._error.str()}")
-            )
+            self.delivered.set_exception(DeliveryError(f"an output was not delivered: {problem}"))
 
 
 class Outbox:
     """Publishes a batch's outputs to the partition number of their source, and follows each one.
 
-    Order without gaps: one idempotent producer with `enable.gapless.guarantee`, so a message that
-    fails takes everything after it along, and a reader never sees an offset whose predecessors
-    were not published.
+    Every message is checked twice: that librdkafka took it, here, and that the broker has it. For
+    the second it is enough to follow the last message to a partition. The broker takes messages of
+    an idempotent producer in sequence only, `enable.gapless.guarantee` makes librdkafka stop for
+    good rather than go on past one that failed, and messages never expire in its queue (that would
+    leave a gap in silence): so the last cannot be acknowledged unless all before it were. It also
+    means that a reader never sees an offset whose predecessors were not published. A batch without
+    an answer for too long is an error; the process then ends and replays.
     """
 
     def __init__(self, kafka: KafkaSettings, scoring: ScoringSettings) -> None:
         options = kafka.librdkafka() | _producer_options(scoring)
         self._producer = Producer(options, logger=logging.getLogger("librdkafka"))
+        self._timeout_s = scoring.delivery_timeout_s
         self._closing = threading.Event()
         self._poller = threading.Thread(target=self._poll, name="outbox", daemon=True)
         self._poller.start()
@@ -105,9 +108,8 @@ class Outbox:
         Raises DeliveryError (here or from the future) when any was refused.
         """
         loop = asyncio.get_running_loop()
-        receipt = Receipt(loop, sum(len(messages.values) for messages in outputs))
-        if not outputs:
-            receipt.settle()
+        assert outputs, "a batch has at least a frame or a prediction to publish"
+        receipt = Receipt(loop, len(outputs), self._timeout_s)
         for messages in outputs:
             self._enqueue(partition, messages, receipt)
         return receipt.delivered
@@ -119,13 +121,12 @@ class Outbox:
         self._producer.purge()
 
     def _enqueue(self, partition: int, messages: Messages, receipt: Receipt) -> None:
-        items = [
+        items: list[dict[str, Any]] = [
             {"key": key, "value": value}
             for key, value in zip(messages.keys, messages.values, strict=True)
         ]
-        n_taken = self._producer.produce_batch(
-            messages.topic, items, partition=partition, on_delivery=receipt.report
-        )
+        items[-1]["callback"] = receipt.report
+        n_taken = self._producer.produce_batch(messages.topic, items, partition=partition)
         if n_taken != len(items):
             first = next((item["_error"] for item in items if "_error" in item), None)
             raise DeliveryError(
@@ -135,7 +136,11 @@ class Outbox:
 
     def _poll(self) -> None:
         while not self._closing.is_set():
-            self._producer.poll(POLL_S)
+            try:
+                self._producer.poll(POLL_S)
+            except KafkaException as error:
+                # Fatal: the reports of all that is queued follow, and end the process.
+                log.error("producer_failed", error=error.args[0].str())
 
 
 def _producer_options(scoring: ScoringSettings) -> dict[str, str | int | float | bool]:
@@ -147,7 +152,7 @@ def _producer_options(scoring: ScoringSettings) -> dict[str, str | int | float |
         "enable.gapless.guarantee": True,
         "acks": "all",
         "linger.ms": scoring.linger_ms,
-        "delivery.timeout.ms": int(scoring.delivery_timeout_s * 1000),
+        "delivery.timeout.ms": 0,  # never; a batch's own time-out ends the process instead
         "queue.buffering.max.messages": 4 * scoring.max_in_flight_events + 100_000,
         "queue.buffering.max.kbytes": 2_097_151,
         "message.max.bytes": 2 * 2**20,

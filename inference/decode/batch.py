@@ -72,7 +72,11 @@ class BatchDecoder:
     ) -> tuple[Longs, list[Rejected]]:
         """The rows worth decoding: those with a value, and neither value nor key too large."""
         limit = self._max_event_bytes
-        refused = [row for row, value in enumerate(values) if value is None or len(value) > limit]
+        refused: list[int] = []
+        if None in values or max(map(len, cast("Sequence[bytes]", values))) > limit:
+            refused = [
+                row for row, value in enumerate(values) if value is None or len(value) > limit
+            ]
         if max(map(len, filter(None, keys)), default=0) > MAX_ENTITY_BYTES:
             long = [row for row, key in enumerate(keys) if key and len(key) > MAX_ENTITY_BYTES]
             refused = sorted({*refused, *long})

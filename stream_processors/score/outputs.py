@@ -2,14 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 import pyarrow as pa
-from inference.engine import Scored
 
-from inference.decode import Columns, Decoded, Rejected
+from inference.decode import Rejected
 from schemas.codecs.json import CONTENT_TYPE as JSON
 from schemas.events import DeadLetter
 from schemas.frames import Frame, FrameHeader, Rejection, frame_schema, split_frame
@@ -18,19 +16,9 @@ from schemas.settings import ScoringSettings
 from schemas.topics import TopicNames
 from stream_processors.outbox import Messages
 from stream_processors.score.predictions import encode_predictions
-from stream_processors.transport import RawBatch
+from stream_processors.score.scored_batch import ScoredBatch
 
 MAX_EXPLANATION = 500
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredBatch:
-    """One batch on its way out."""
-
-    source: RawBatch
-    columns: Columns
-    decoded: Decoded
-    scored: Scored
 
 
 class OutputBuilder:
@@ -54,20 +42,8 @@ class OutputBuilder:
         return [messages for messages in outputs if messages.values]
 
     def _predictions(self, batch: ScoredBatch, now_ms: int) -> Messages:
-        decoded, scored, columns = batch.decoded, batch.scored, batch.columns
-        rows = decoded.rows
-        values = encode_predictions(
-            batch.source,
-            event_ids=decoded.event_ids,
-            scores=scored.scores,
-            decisions=scored.decisions,
-            event_times_ms=decoded.event_times_ms,
-            append_times_ms=columns.append_times_ms[rows],
-            offsets=columns.offsets[rows],
-            model_version=scored.model_version,
-            scored_at_ms=now_ms,
-        )
-        return Messages(self._names.predictions, _picked(columns.keys, rows), values)
+        keys = _picked(batch.columns.keys, batch.decoded.rows)
+        return Messages(self._names.predictions, keys, encode_predictions(batch, now_ms))
 
     def _dead_letters(self, batch: ScoredBatch, now_ms: int) -> Messages:
         letters = [self._dead_letter(batch, each, now_ms) for each in batch.decoded.rejections]

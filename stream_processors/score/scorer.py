@@ -6,13 +6,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 import structlog
-from inference.engine import Engine, Scored
 
 from inference.decode import BatchDecoder, Columns, Decoded
+from inference.engine import Engine, Scored
 from stream_processors import metrics
 from stream_processors.outbox import Outbox
 from stream_processors.score.columns import columns_of
-from stream_processors.score.outputs import OutputBuilder, ScoredBatch
+from stream_processors.score.outputs import OutputBuilder
+from stream_processors.score.scored_batch import ScoredBatch
 from stream_processors.transport import RawBatch
 
 log = structlog.get_logger()

@@ -180,7 +180,7 @@ class DataPlane:
         runs = self._runs(messages)
         if not runs:
             return True
-        n_bytes = sum(len(message) for _, run in runs for message in run)
+        n_bytes = sum(sum(map(len, run)) for _, run in runs)
         lease = budget.lease(sum(len(run) for _, run in runs), n_bytes, len(runs))
         batches = [self._batch(tp, run, lease) for tp, run in runs]
         self._loop.call_soon_threadsafe(self._hand_on, self._epoch, batches)
@@ -188,15 +188,17 @@ class DataPlane:
 
     def _runs(self, messages: list[Message]) -> list[tuple[TP, list[Message]]]:
         """Records by partition, in order; raises SourceError for an error that came among them."""
-        runs: dict[tuple[str, int], list[Message]] = {}
-        for message in messages:
-            error = message.error()
-            if error is not None:
-                _raise_unless_passing(error, message)
-                continue
-            key = cast("tuple[str, int]", (message.topic(), message.partition()))
+        if any(map(Message.error, messages)):
+            messages = [message for message in messages if _is_record(message)]
+        keys = list(
+            zip(map(Message.topic, messages), map(Message.partition, messages), strict=True)
+        )
+        if keys and keys.count(keys[0]) == len(keys):  # most fetches; counted in C
+            return [(TP(*keys[0]), messages)]
+        runs: dict[Any, list[Message]] = {}
+        for key, message in zip(keys, messages, strict=True):
             runs.setdefault(key, []).append(message)
-        return [(TP(topic, partition), run) for (topic, partition), run in runs.items()]
+        return [(TP(*key), run) for key, run in runs.items()]
 
     def _batch(self, tp: TP, messages: list[Message], lease: Any) -> RawBatch:
         covers_from, covers_to = self._positions[tp], cast(int, messages[-1].offset()) + 1
@@ -294,8 +296,13 @@ class DataPlane:
         return start
 
 
-def _raise_unless_passing(error: KafkaError, message: Message) -> None:
-    """Errors that librdkafka recovers from by itself are logged; the others end the fetching."""
+def _is_record(message: Message) -> bool:
+    """Whether it is a record and no error. Errors that librdkafka recovers from by itself are
+    logged; the others end the fetching with a SourceError.
+    """
+    error = message.error()
+    if error is None:
+        return True
     fatal = {
         KafkaError._AUTO_OFFSET_RESET,
         KafkaError.OFFSET_OUT_OF_RANGE,
@@ -312,6 +319,7 @@ def _raise_unless_passing(error: KafkaError, message: Message) -> None:
             f" {message.offset()}: {error.str()}"
         )
     log.warning("fetch_error", error=error.str(), code=error.name())
+    return False
 
 
 def _fetch_options(group: str, limits: Limits) -> dict[str, str | int | float | bool]:
