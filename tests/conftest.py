@@ -1,4 +1,6 @@
-"""Real parts for tests: an Apache Kafka broker and a ClickHouse server, started once per session."""
+"""Real parts for tests: an Apache Kafka broker and a ClickHouse server, started once per
+session.
+"""
 
 pytest_plugins = [
     "tests.fixtures.kafka",
