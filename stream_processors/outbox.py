@@ -80,6 +80,8 @@ class Outbox:
         options = kafka.librdkafka() | _producer_options(scoring)
         self._producer = Producer(options, logger=logging.getLogger("librdkafka"))
         self._timeout_s = scoring.delivery_timeout_s
+        self.n_delivered = 0
+        """Batches whose every output was acknowledged."""
         self._closing = threading.Event()
         self._poller = threading.Thread(target=self._poll, name="outbox", daemon=True)
         self._poller.start()
@@ -112,6 +114,7 @@ class Outbox:
         receipt = Receipt(loop, len(outputs), self._timeout_s)
         for messages in outputs:
             self._enqueue(partition, messages, receipt)
+        receipt.delivered.add_done_callback(self._count)
         return receipt.delivered
 
     def close(self) -> None:
@@ -133,6 +136,10 @@ class Outbox:
                 f"{len(items) - n_taken} of {len(items)} messages to {messages.topic}[{partition}]"
                 f" were refused: {first!s}"
             )
+
+    def _count(self, delivered: asyncio.Future[None]) -> None:
+        if not delivered.cancelled() and delivered.exception() is None:
+            self.n_delivered += 1
 
     def _poll(self) -> None:
         while not self._closing.is_set():

@@ -1,16 +1,27 @@
 """Every minute: does the log answer for every source offset that the scorer committed?"""
 
+import time
+from collections.abc import Callable
+
 import structlog
 
 from schemas.errors import ThalwegError
 from schemas.settings import Settings
 from schemas.topics import TopicNames
-from storage.client import connect
-from storage.reconcile import Gap, SourcePartition, find_gaps, read_coverage
+from storage.client import Client, connect
+from storage.reconcile import (
+    Gap,
+    SourcePartition,
+    compact_coverage,
+    find_gaps,
+    read_coverage,
+)
 from stream_processors import metrics
 from stream_processors.topics import committed_offsets, describe, end_offsets
 
 log = structlog.get_logger()
+
+COMPACT_EVERY_S = 3600.0
 
 
 class Reconciler:
@@ -20,8 +31,10 @@ class Reconciler:
     there at the last check too and the log has read everything since.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
+        self._clock = clock
+        self._compacted_at = clock()
         self._names = TopicNames(settings.pipeline, settings.kafka.topic_prefix)
         self._pending: set[tuple[SourcePartition, int]] = set()
 
@@ -32,6 +45,7 @@ class Reconciler:
             caught_up = self._log_has_read_everything()
             with connect(self._settings.clickhouse) as client:
                 covered = read_coverage(client, self._settings.pipeline)
+                self._compact_now_and_then(client)
         except ThalwegError as error:
             log.warning("reconcile_failed", error=str(error)[:500])
             return []
@@ -40,6 +54,12 @@ class Reconciler:
         self._pending = {(gap.source, gap.start) for gap in found if gap.pending}
         self._report(gaps)
         return gaps
+
+    def _compact_now_and_then(self, client: Client) -> None:
+        """Merge old coverage, which otherwise grows by a row for each micro-batch."""
+        if self._clock() - self._compacted_at >= COMPACT_EVERY_S:
+            compact_coverage(client, self._settings.pipeline)
+            self._compacted_at = self._clock()
 
     def _is_overdue(self, gap: Gap, caught_up: bool) -> bool:
         return caught_up and (gap.source, gap.start) in self._pending

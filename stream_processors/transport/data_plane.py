@@ -118,6 +118,10 @@ class DataPlane:
         chosen = set(partitions)
         await self._command(lambda: self._pause(chosen, paused))
 
+    async def n_waiting(self) -> int:
+        """Records behind the assigned positions, as far as the last fetch told."""
+        return await self._command(self._n_waiting)
+
     def drop(self) -> None:
         """Forget what was fetched; nothing is handed on until the next `assign`."""
         self._valid_from = {}
@@ -219,6 +223,15 @@ class DataPlane:
         self._positions = {tp: start.offset for tp, start in starts.items()}
         self._budget = Budget(self._limits)
         return starts, self._apply()
+
+    def _n_waiting(self) -> int:
+        n_waiting = 0
+        for tp, position in self._positions.items():
+            if tp not in self._paused:
+                where = TopicPartition(tp.topic, tp.partition)
+                _, high = self._consumer.get_watermark_offsets(where, cached=True)
+                n_waiting += max(0, high - position)
+        return n_waiting
 
     def _seek(self, tp: TP, offset: int) -> int:
         if tp in self._positions:

@@ -152,6 +152,14 @@ class Consumer(stock.Consumer):  # type: ignore[misc]
         """Events, bytes and fetches fetched and not yet acknowledged."""
         return self._plane.in_flight if self._plane is not None else (0, 0, 0)
 
+    async def n_waiting(self) -> int:
+        """Records of batch topics that are there and not handed on, and events not yet
+        acknowledged.
+        """
+        if self._plane is None:
+            return 0
+        return await self._plane.n_waiting() + self._plane.in_flight[0]
+
     # -- fetching
 
     async def getmany(
