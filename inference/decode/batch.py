@@ -8,6 +8,7 @@ import numpy as np
 from inference.decode.explain_json import shown
 from inference.decode.json_rows import JsonRows
 from inference.decode.packed_rows import PackedRows
+from inference.decode.texts import decode_all
 from inference.decode.time_checks import settle_event_times
 from inference.decode.types import Columns, Decoded, Longs, Parsed, Rejected
 from inference.decode.value_checks import ValueChecks
@@ -73,7 +74,7 @@ class BatchDecoder:
         """The rows worth decoding: those with a value, and neither value nor key too large."""
         limit = self._max_event_bytes
         refused: list[int] = []
-        if None in values or max(map(len, cast("Sequence[bytes]", values))) > limit:
+        if None in values or max(map(len, cast("Sequence[bytes]", values)), default=0) > limit:
             refused = [
                 row for row, value in enumerate(values) if value is None or len(value) > limit
             ]
@@ -161,4 +162,4 @@ def _take(values: list[bytes | None], rows: Longs) -> list[bytes]:
 
 def _entities(keys: list[bytes | None], rows: Longs) -> list[str]:
     chosen = keys if len(rows) == len(keys) else [keys[row] for row in rows.tolist()]
-    return ["" if key is None else key.decode("utf-8", "replace") for key in chosen]
+    return decode_all([key or b"" for key in chosen], errors="replace")

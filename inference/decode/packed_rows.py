@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.decode.event_id import check_event_id
+from inference.decode.texts import decode_all
 from inference.decode.types import Longs, Matrix, Parsed, Rejected
 from schemas.codecs import packed
 from schemas.errors import EventError, Reason
@@ -66,7 +67,7 @@ class PackedRows:
 
     def _event_ids(self, payloads: Sequence[bytes]) -> list[str]:
         size = self._tail.itemsize
-        return [payload[2:-size].decode() for payload in payloads]
+        return decode_all([payload[2:-size] for payload in payloads])
 
     def _parse_mixed(
         self,
