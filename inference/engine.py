@@ -1,6 +1,7 @@
 """Models that serve: loaded only after every check, swapped atomically, one ONNX call per batch."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.artifact import Artifact, Floats, read_artifact
+from inference.isolate import Unscorable, score_apart
 from inference.session import Provider, Session, check_scores
 from schemas.errors import ModelError
 from schemas.features import FeatureSchema
@@ -25,13 +27,16 @@ class Scored:
     decisions: npt.NDArray[np.bool_]
     model_version: str
     elapsed_us: int
+    unscorable: Sequence[Unscorable] = ()
+    """Rows without a score (NaN, decision false): the model failed on them and on nothing else."""
 
 
 class LoadedModel:
     """A model that has passed every check; `load_model` makes it."""
 
-    def __init__(self, manifest: ModelManifest, session: Session) -> None:
-        self.manifest = manifest
+    def __init__(self, artifact: Artifact, session: Session) -> None:
+        self.manifest: ModelManifest = artifact.manifest
+        self._artifact = artifact
         self._session = session
 
     @property
@@ -48,6 +53,23 @@ class LoadedModel:
         scores = self._session.run(features)
         check_scores(scores)
         return scores
+
+    def check_golden(self) -> None:
+        """Raise ModelError unless the golden rows score as they did for the trainer, as a batch and
+        one by one: a score must not depend on a row's company.
+        """
+        artifact, tolerance = self._artifact, self.manifest.golden_tolerance
+        rows = artifact.golden_features
+        alone = np.concatenate([self.score(rows[at : at + 1]) for at in range(len(rows))])
+        for scores, how in ((self.score(rows), "as a batch"), (alone, "one by one")):
+            difference = np.abs(scores - artifact.golden_scores)
+            worst = int(difference.argmax())
+            if not difference[worst] <= tolerance:
+                raise ModelError(
+                    f"golden row {worst} scored {how}: expected"
+                    f" {artifact.golden_scores[worst]:.6f}, found {scores[worst]:.6f}, more than"
+                    f" {tolerance:g} apart"
+                )
 
 
 class Engine:
@@ -67,15 +89,25 @@ class Engine:
         return before
 
     def score(self, features: Floats) -> Scored:
-        """Score and decide one batch with one version; raises as `LoadedModel.score`."""
+        """Score and decide one batch with one version.
+
+        Rows that the model fails on are set aside. Raises ModelError when the model is to blame:
+        it no longer scores its golden rows.
+        """
         model = self._model  # read once: a swap meanwhile must not mix versions
         started = time.perf_counter_ns()
-        scores = model.score(features)
+        unscorable: Sequence[Unscorable] = ()
+        try:
+            scores = model.score(features)
+        except ModelError:
+            model.check_golden()
+            scores, unscorable = score_apart(model.score, features)
         return Scored(
             scores=scores,
             decisions=scores >= np.float32(model.manifest.threshold),
             model_version=model.version,
             elapsed_us=(time.perf_counter_ns() - started) // 1000,
+            unscorable=unscorable,
         )
 
 
@@ -91,9 +123,9 @@ def load_model(
     artifact = read_artifact(directory, expected_schema=expected_schema)
     try:
         session = Session(artifact.onnx, artifact.manifest, provider=provider)
-        model = LoadedModel(artifact.manifest, session)
+        model = LoadedModel(artifact, session)
         _warm_up(model, artifact.golden_features)
-        _check_golden(model, artifact)
+        model.check_golden()
     except ModelError as error:
         raise ModelError(f"{directory}: {error}") from error
     return model
@@ -102,18 +134,3 @@ def load_model(
 def _warm_up(model: LoadedModel, golden: Floats) -> None:
     for n_rows in _WARM_UP_ROWS:
         model.score(np.resize(golden, (n_rows, golden.shape[1])))
-
-
-def _check_golden(model: LoadedModel, artifact: Artifact) -> None:
-    """Golden rows as a batch and one by one: a score must not depend on a row's company."""
-    tolerance = model.manifest.golden_tolerance
-    rows = artifact.golden_features
-    alone = np.concatenate([model.score(rows[at : at + 1]) for at in range(len(rows))])
-    for scores, how in ((model.score(rows), "as a batch"), (alone, "one by one")):
-        difference = np.abs(scores - artifact.golden_scores)
-        worst = int(difference.argmax())
-        if not difference[worst] <= tolerance:
-            raise ModelError(
-                f"golden row {worst} scored {how}: expected {artifact.golden_scores[worst]:.6f},"
-                f" found {scores[worst]:.6f}, more than {tolerance:g} apart"
-            )

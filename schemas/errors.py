@@ -53,6 +53,7 @@ class Reason(StrEnum):
     SCHEMA_MISMATCH = "schema_mismatch"
     BAD_EVENT_TIME = "bad_event_time"
     BAD_EVENT_ID = "bad_event_id"
+    UNSCORABLE = "unscorable"
 
 
 class EventError(ThalwegError):

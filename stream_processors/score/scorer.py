@@ -14,6 +14,7 @@ from stream_processors.outbox import Outbox
 from stream_processors.score.columns import columns_of
 from stream_processors.score.outputs import OutputBuilder
 from stream_processors.score.scored_batch import ScoredBatch
+from stream_processors.score.settle import settle
 from stream_processors.transport import RawBatch
 
 log = structlog.get_logger()
@@ -77,6 +78,7 @@ class Scorer:
         while True:
             event, columns, decoded, future = await self._scoring.get()
             scored = await asyncio.wrap_future(future)
+            decoded, scored = settle(decoded, scored)
             assert len(scored.scores) == len(decoded.rows)
             self._publish(event, ScoredBatch(event.value, columns, decoded, scored))
 

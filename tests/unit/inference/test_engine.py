@@ -35,18 +35,31 @@ def test_features_that_cannot_be_written_to_are_scored(tmp_path: Path) -> None:
     assert len(Engine(load_model(write_model(tmp_path))).score(frozen).scores) == 200
 
 
-def test_a_score_that_is_not_finite_is_a_model_error(tmp_path: Path) -> None:
+def test_rows_that_the_model_cannot_score_are_set_aside_and_the_others_scored(
+    tmp_path: Path,
+) -> None:
     engine = Engine(load_model(write_model(tmp_path)))
+    expected = engine.score(FEATURES).scores
     broken = FEATURES.copy()
-    broken[3, 1] = np.nan
+    broken[[3, 77, 199], 1] = np.nan
+    scored = engine.score(broken)
+    assert [each.row for each in scored.unscorable] == [3, 77, 199]
+    assert "expected scores in 0..1, found nan" in scored.unscorable[0].explanation
+    others = np.delete(np.arange(200), [3, 77, 199])
+    assert np.allclose(scored.scores[others], expected[others], atol=1e-6)
+    assert np.isnan(scored.scores[[3, 77, 199]]).all()
+    assert not scored.decisions[[3, 77, 199]].any()
+
+
+def test_a_model_that_fails_its_golden_rows_is_to_blame_and_not_the_events(tmp_path: Path) -> None:
+    class Broken:
+        def run(self, features: np.ndarray) -> np.ndarray:
+            return np.full(len(features), np.nan, dtype=np.float32)
+
+    model = load_model(write_model(tmp_path))
+    model._session = Broken()  # type: ignore[assignment]
     with pytest.raises(ModelError, match=r"expected scores in 0\.\.1, found nan"):
-        engine.score(broken)
-
-
-def test_features_of_a_wrong_shape_are_a_model_error(tmp_path: Path) -> None:
-    engine = Engine(load_model(write_model(tmp_path)))
-    with pytest.raises(ModelError, match=r"failed on float32\[200, 2\]"):
-        engine.score(FEATURES[:, :2])
+        Engine(model).score(FEATURES)
 
 
 def test_a_swap_returns_the_model_before(tmp_path: Path) -> None:
