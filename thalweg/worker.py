@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from thalweg.context import DataDir, PipelineName, find_settings
+from thalweg.context import DataDir, PipelineName, live_settings
 
 
 class Stage(StrEnum):
@@ -25,7 +25,7 @@ def worker(
     """Run one stage until SIGTERM or Ctrl-C, then drain; run several to share the partitions."""
     from thalweg.logs import configure
 
-    settings = find_settings(data_dir, pipeline=pipeline)
+    settings = live_settings(data_dir, pipeline=pipeline)
     configure(settings.logging)
     if stage is Stage.SCORE:
         from stream_processors.score import run
