@@ -9,7 +9,7 @@ from schemas.settings import Settings
 from schemas.topics import TopicNames
 from stream_processors.transport.options import BatchOptions
 
-COMMIT_INTERVAL_S = 0.5
+COMMIT_INTERVAL_S = 1.0
 
 
 def create_app(settings: Settings, stage: str, options: BatchOptions) -> faust.App:
