@@ -4,6 +4,9 @@ import threading
 from dataclasses import dataclass
 
 
+MAX_FETCHES = 8
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What may be in flight at once.
@@ -17,7 +20,7 @@ class Limits:
     max_events: int
     max_bytes: int
     max_batch: int
-    max_fetches: int = 8
+    max_fetches: int = MAX_FETCHES
 
 
 class Budget:

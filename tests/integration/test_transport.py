@@ -17,6 +17,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from schemas.kafka_settings import KafkaSettings
 from stream_processors.topics import admin_client, committed_offsets, describe, end_offsets
+from stream_processors.transport.budget import MAX_FETCHES
 from tests.deployment import until
 
 pytestmark = pytest.mark.kafka
@@ -189,7 +190,7 @@ def test_in_flight_stays_within_the_budget(bench: Bench) -> None:
     until(lambda: sum(len(batch["offsets"]) for batch in worker.batches()) == 20_000, 60)
     in_flight = [batch["in_flight"] for batch in worker.batches()]
     assert max(events for events, _, _ in in_flight) <= 2000
-    assert max(fetches for _, _, fetches in in_flight) <= 4
+    assert max(fetches for _, _, fetches in in_flight) <= MAX_FETCHES
 
 
 def test_ordinary_topics_of_the_same_app_work_event_by_event(bench: Bench) -> None:
