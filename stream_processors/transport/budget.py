@@ -3,7 +3,6 @@
 import threading
 from dataclasses import dataclass
 
-
 MAX_FETCHES = 8
 
 
