@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, cast
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from faust.types import TP
 
 from schemas.errors import SourceError, TransientError
@@ -21,6 +21,7 @@ from stream_processors import metrics
 from stream_processors.topics import describe, end_offsets, first_offsets
 from stream_processors.transport.batch import RawBatch
 from stream_processors.transport.budget import Budget, Limits
+from stream_processors.transport.fetching import fetch_options, is_record
 from stream_processors.transport.start_offsets import Start, resolve_start
 
 log = structlog.get_logger()
@@ -63,7 +64,7 @@ class DataPlane:
         self._positions: dict[TP, int] = {}
         self._paused: set[TP] = set()
         self.topic_ids: dict[str, str] = {}
-        options = kafka.librdkafka() | _fetch_options(group, limits)
+        options = kafka.librdkafka() | fetch_options(group, limits)
         self._consumer = Consumer(options, logger=logging.getLogger("librdkafka"))
         self._thread = threading.Thread(target=self._run, name="data-plane", daemon=True)
         self._thread.start()
@@ -193,7 +194,7 @@ class DataPlane:
     def _runs(self, messages: list[Message]) -> list[tuple[TP, list[Message]]]:
         """Records by partition, in order; raises SourceError for an error that came among them."""
         if any(map(Message.error, messages)):
-            messages = [message for message in messages if _is_record(message)]
+            messages = [message for message in messages if is_record(message)]
         keys = list(
             zip(map(Message.topic, messages), map(Message.partition, messages), strict=True)
         )
@@ -307,49 +308,3 @@ class DataPlane:
         metrics.PARTITION_STARTS.labels(committed.topic, str(start.reason)).inc()
         metrics.OFFSETS_LOST.labels(committed.topic).inc(start.n_lost)
         return start
-
-
-def _is_record(message: Message) -> bool:
-    """Whether it is a record and no error. Errors that librdkafka recovers from by itself are
-    logged; the others end the fetching with a SourceError.
-    """
-    error = message.error()
-    if error is None:
-        return True
-    fatal = {
-        KafkaError._AUTO_OFFSET_RESET,
-        KafkaError.OFFSET_OUT_OF_RANGE,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError._UNKNOWN_TOPIC,
-        KafkaError._UNKNOWN_PARTITION,
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-        KafkaError._FATAL,
-    }
-    if error.code() in fatal or error.fatal():
-        raise SourceError(
-            f"cannot read {message.topic()}[{message.partition()}] at"
-            f" {message.offset()}: {error.str()}"
-        )
-    log.warning("fetch_error", error=error.str(), code=error.name())
-    return False
-
-
-def _fetch_options(group: str, limits: Limits) -> dict[str, str | int | float | bool]:
-    """librdkafka's side of the bounds; latency first (FACTS: 5 ms instead of 1 s of fetch
-    back-off).
-    """
-    return {
-        "group.id": group,
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        "auto.offset.reset": "error",
-        "isolation.level": "read_committed",
-        "fetch.wait.max.ms": 100,
-        "fetch.queue.backoff.ms": 5,
-        "fetch.error.backoff.ms": 100,
-        "queued.min.messages": max(2 * limits.max_batch, 1000),
-        "queued.max.messages.kbytes": max(limits.max_bytes // 1024, 1024),
-        "fetch.message.max.bytes": 4 * 2**20,
-        "reconnect.backoff.max.ms": 1000,
-    }
