@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from schemas.frames import decode_frame
@@ -55,6 +56,47 @@ def test_holes_left_by_transactions_are_covered_and_aborted_events_are_not_score
     assert headers[0][0] == 0
     assert headers[-1][1] == 30 * 4 + 1
     assert all(before[1] == after[0] for before, after in pairwise(headers))
+
+
+def test_holes_left_by_compaction_are_covered(deployment: Deployment) -> None:
+    names = deployment.names
+    _compact_eagerly(deployment)
+    for index in range(600):
+        deployment.produce(f"k{index % 5}", event(f"e{index}"), partition=0)
+        if index % 100 == 99:
+            deployment.flush()
+            time.sleep(0.3)  # so that the next record starts a new segment
+    until(lambda: sum(1 for _ in deployment.read(names.features)) < 400, 90)
+    left = [message.offset() for message in deployment.read(names.features)]
+    deployment.start("score")
+    until(lambda: deployment.lag("score") == 0)
+    frames = [
+        decode_frame(message.value() or b"") for message in deployment.read(names.scored_batches)
+    ]
+    covers = sorted((frame.header.covers_from, frame.header.covers_to) for frame in frames)
+    assert covers[-1][1] == 600
+    assert all(before[1] == after[0] for before, after in pairwise(covers))
+    scored = {offset for frame in frames for offset in frame.rows.column(0).to_pylist()}
+    assert scored <= set(left)
+    assert len(scored) < 400
+    assert 599 in scored
+
+
+def _compact_eagerly(deployment: Deployment) -> None:
+    wanted = {
+        "cleanup.policy": "compact",
+        "segment.ms": "100",
+        "min.cleanable.dirty.ratio": "0.001",
+    }
+    entries = [
+        ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        for name, value in wanted.items()
+    ]
+    resource = ConfigResource(
+        ResourceType.TOPIC, deployment.names.features, incremental_configs=entries
+    )
+    for future in admin_client(deployment.kafka).incremental_alter_configs([resource]).values():
+        future.result(30)
 
 
 def test_partitions_added_while_running_are_scored_and_outputs_grow_along(
