@@ -9,7 +9,8 @@ import socket
 import struct
 import subprocess
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.local.ports import LOOPBACK, refuse_taken
@@ -24,7 +25,8 @@ _LOG4J = Path(__file__).with_name("log4j2.properties")
 class ApacheKafka:
     """One node that is broker and controller; a second start on the same `directory` resumes it.
 
-    `home` is a Kafka distribution, or any folder with its jars under `libs/`.
+    `home` is a Kafka distribution, or any folder with its jars under `libs/`. `options` are server
+    properties set over ours.
     """
 
     home: Path
@@ -33,6 +35,7 @@ class ApacheKafka:
     port: int
     controller_port: int
     heap_mb: int = 512
+    options: Mapping[str, str | int] = field(default_factory=dict)
 
     @property
     def bootstrap_servers(self) -> str:
@@ -178,6 +181,7 @@ def render_properties(node: ApacheKafka) -> str:
         # The default of 128 MiB is a quarter of a small heap.
         "log.cleaner.dedupe.buffer.size": 16 * 2**20,
         "auto.create.topics.enable": "false",
+        **node.options,
     }
     return "".join(f"{name}={value}\n" for name, value in options.items())
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.local import clickhouse
-from deploy.local.broker import Broker, ExternalBroker
+from deploy.local.brokers import Broker, ExternalBroker
 from deploy.local.kafka import ApacheKafka, find_java, find_kafka_home
 from deploy.local.ports import free_port, refuse_taken
 from deploy.local.process import Service

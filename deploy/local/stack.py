@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import msgspec
 import structlog
 
-from deploy.local.broker import Broker
+from deploy.local.brokers import Broker
 from deploy.local.children import is_same_process, signal_group, started_at
 from deploy.local.lock import hold
 from deploy.local.parts import (

@@ -1,0 +1,48 @@
+"""The node: everything the broker remembers, opened from one data directory."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.broker.groups import Groups
+from deploy.local.broker.offsets import Offsets
+from deploy.local.broker.store import Store
+from deploy.local.broker.topics import Topics
+from deploy.local.broker.transactions import Transactions
+
+NODE_ID = 1
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOptions:
+    """Where the node keeps its data, and the address it tells its clients."""
+
+    data_dir: Path
+    host: str = "127.0.0.1"
+    port: int = 9092
+    default_partitions: int = 1
+    auto_create_topics: bool = False
+    rebalance_delay_ms: int = 0
+
+
+class Node:
+    """The state behind all connections; used from one event loop only."""
+
+    def __init__(self, options: NodeOptions, clock: Callable[[], float] = time.monotonic) -> None:
+        self.options = options
+        options.data_dir.mkdir(parents=True, exist_ok=True)
+        self.store = Store(options.data_dir / "broker.sqlite3")
+        self.topics = Topics(self.store, options.data_dir / "logs")
+        self.offsets = Offsets(self.store)
+        self.groups = Groups(self.store, self.offsets, options.rebalance_delay_ms, clock)
+        self.transactions = Transactions(self.store, self.topics, self.offsets, clock)
+
+    def tick(self) -> None:
+        """Expire what has timed out; called every 100 ms or so."""
+        self.groups.tick()
+        self.transactions.tick()
+
+    def close(self) -> None:
+        self.topics.close()
+        self.store.close()

@@ -1,0 +1,158 @@
+"""The topics of the node: names, ids, partitions and configuration."""
+
+import re
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.broker.configs import TopicConfig, topic_config
+from deploy.local.broker.errors import Code, RefusedError
+from deploy.local.broker.log import PartitionLog
+from deploy.local.broker.store import Store, StoredTopic
+
+_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+MAX_PARTITIONS = 1000
+
+
+@dataclass(slots=True)
+class Topic:
+    """A topic: `overrides` are the options that were set, `config` what they mean."""
+
+    name: str
+    id: bytes
+    overrides: dict[str, str]
+    config: TopicConfig
+    partitions: list[PartitionLog]
+
+
+class Topics:
+    """All topics, opened from the store; logs lie in `directory`, one folder for each partition."""
+
+    def __init__(self, store: Store, directory: Path) -> None:
+        self._store = store
+        self._directory = directory
+        self._topics: dict[str, Topic] = {}
+        self._names: dict[bytes, str] = {}
+        for stored in store.topics():
+            self._open(stored)
+        self._remove_leftovers()
+
+    def __iter__(self) -> Iterator[Topic]:
+        return iter(list(self._topics.values()))
+
+    def get(self, name: str) -> Topic | None:
+        return self._topics.get(name)
+
+    def named(self, name: str) -> Topic:
+        """The topic; raises RefusedError(UNKNOWN_TOPIC_OR_PARTITION)."""
+        topic = self._topics.get(name)
+        if topic is None:
+            raise RefusedError(Code.UNKNOWN_TOPIC_OR_PARTITION, f"there is no topic {name}")
+        return topic
+
+    def with_id(self, topic_id: bytes) -> Topic:
+        """The topic; raises RefusedError(UNKNOWN_TOPIC_ID)."""
+        name = self._names.get(topic_id)
+        if name is None:
+            raise RefusedError(Code.UNKNOWN_TOPIC_ID, "no topic has this id")
+        return self._topics[name]
+
+    def partition(self, name: str, index: int) -> PartitionLog:
+        """The log of a partition; raises RefusedError(UNKNOWN_TOPIC_OR_PARTITION)."""
+        topic = self._topics.get(name)
+        if topic is None or not 0 <= index < len(topic.partitions):
+            raise RefusedError(Code.UNKNOWN_TOPIC_OR_PARTITION, f"there is no {name}-{index}")
+        return topic.partitions[index]
+
+    def check_new(self, name: str, partitions: int, overrides: Mapping[str, str]) -> TopicConfig:
+        """Raises RefusedError where such a topic cannot be created."""
+        if name in self._topics:
+            raise RefusedError(Code.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
+        if not _NAME.fullmatch(name) or name in {".", ".."}:
+            raise RefusedError(
+                Code.INVALID_TOPIC,
+                f"'{name}' is no topic name: 1 to 249 letters, digits, '.', '_' or '-'",
+            )
+        _check_partitions(partitions)
+        return topic_config(overrides)
+
+    def create(self, name: str, partitions: int, overrides: Mapping[str, str]) -> Topic:
+        """A new topic; raises RefusedError where it cannot be."""
+        self.check_new(name, partitions, overrides)
+        stored = StoredTopic(name, uuid.uuid4().bytes, partitions, dict(overrides))
+        self._store.put_topic(stored)
+        return self._open(stored)
+
+    def delete(self, name: str) -> None:
+        """Remove a topic, its records and the offsets committed for it."""
+        topic = self.named(name)
+        self._store.delete_topic(name)
+        del self._topics[name], self._names[topic.id]
+        for index, log in enumerate(topic.partitions):
+            log.close(gone=True)
+            shutil.rmtree(self._folder(topic, index))
+
+    def grow(self, name: str, partitions: int) -> None:
+        """Add partitions up to `partitions`; raises RefusedError(INVALID_PARTITIONS) for fewer."""
+        topic = self.named(name)
+        _check_partitions(partitions)
+        if partitions <= len(topic.partitions):
+            raise RefusedError(
+                Code.INVALID_PARTITIONS,
+                f"{name} has {len(topic.partitions)} partitions, {partitions} is not more",
+            )
+        self._store.put_topic(StoredTopic(name, topic.id, partitions, topic.overrides))
+        self._open_partitions(topic, partitions)
+
+    def configure(self, name: str, overrides: Mapping[str, str]) -> None:
+        """Replace the options of a topic; raises RefusedError(INVALID_CONFIG)."""
+        topic = self.named(name)
+        config = topic_config(overrides)
+        self._store.put_topic(StoredTopic(name, topic.id, len(topic.partitions), dict(overrides)))
+        topic.overrides, topic.config = dict(overrides), config
+        for log in topic.partitions:
+            log.config = config
+
+    def close(self) -> None:
+        """Close all logs so that the next start need not check them."""
+        for topic in self._topics.values():
+            for log in topic.partitions:
+                log.close()
+
+    def _open(self, stored: StoredTopic) -> Topic:
+        overrides = dict(stored.config)
+        topic = Topic(stored.name, stored.id, overrides, topic_config(overrides), [])
+        self._open_partitions(topic, stored.partitions)
+        self._topics[topic.name] = topic
+        self._names[topic.id] = topic.name
+        return topic
+
+    def _open_partitions(self, topic: Topic, partitions: int) -> None:
+        for index in range(len(topic.partitions), partitions):
+            topic.partitions.append(PartitionLog(self._folder(topic, index), topic.config))
+
+    def _folder(self, topic: Topic, index: int) -> Path:
+        """The id is part of it: a topic of the same name starts empty."""
+        return self._directory / f"{topic.name}-{index}-{topic.id.hex()[:8]}"
+
+    def _remove_leftovers(self) -> None:
+        """Folders of topics whose deletion a crash cut short."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        known = {
+            self._folder(topic, index).name
+            for topic in self._topics.values()
+            for index in range(len(topic.partitions))
+        }
+        for folder in self._directory.iterdir():
+            if folder.name not in known:
+                shutil.rmtree(folder)
+
+
+def _check_partitions(partitions: int) -> None:
+    if not 1 <= partitions <= MAX_PARTITIONS:
+        raise RefusedError(
+            Code.INVALID_PARTITIONS,
+            f"{partitions} partitions; a topic here has 1 to {MAX_PARTITIONS}",
+        )
