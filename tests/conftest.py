@@ -1,6 +1,4 @@
-"""Real parts for tests: an Apache Kafka broker and a ClickHouse server, started once per
-session.
-"""
+"""Real parts for tests, started once per session: brokers and a ClickHouse server."""
 
 pytest_plugins = [
     "tests.fixtures.kafka",

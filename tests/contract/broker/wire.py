@@ -1,0 +1,120 @@
+"""Requests over a plain socket, for answers that a client library would hide or retry."""
+
+import socket
+import struct
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from aiokafka.protocol.fetch import FetchRequest_v11
+from aiokafka.protocol.produce import ProduceRequest_v7
+from aiokafka.protocol.transaction import InitProducerIdRequest_v0
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
+TIMEOUT_S = 15.0
+
+
+class Closed(Exception):
+    """The broker closed the connection."""
+
+
+class Wire:
+    """One connection; requests are aiokafka's, answers their fields as a dict."""
+
+    def __init__(self, servers: str) -> None:
+        host, _, port = servers.rpartition(":")
+        self._socket = socket.create_connection((host, int(port)), TIMEOUT_S)
+        self._correlation = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._socket.close()
+
+    def call(self, request: Any) -> dict[str, Any]:
+        """Send one of aiokafka's requests and return the answer; raises Closed."""
+        self._correlation += 1
+        header = request.build_request_header(self._correlation, "wire").encode()
+        self.send(header + request.encode())
+        frame = self.receive()
+        assert struct.unpack_from(">i", frame) == (self._correlation,)
+        skipped = 5 if request.FLEXIBLE_VERSION else 4  # an empty set of tags is one byte
+        answer: dict[str, Any] = request.RESPONSE_TYPE.decode(frame[skipped:]).to_object()
+        return answer
+
+    def send(self, payload: bytes) -> None:
+        self.send_bytes(struct.pack(">i", len(payload)) + payload)
+
+    def send_bytes(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def receive(self) -> bytes:
+        """One answer without its length; raises Closed."""
+        (size,) = struct.unpack(">i", self._exactly(4))
+        return self._exactly(size)
+
+    def _exactly(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            try:
+                part = self._socket.recv(size - len(data))
+            except ConnectionError as error:
+                raise Closed from error
+            if not part:
+                raise Closed
+            data += part
+        return data
+
+
+def header(api: int, version: int, correlation: int) -> bytes:
+    """A request header of the older, not flexible kind, with the client id `me`."""
+    return struct.pack(">hhih", api, version, correlation, 2) + b"me"
+
+
+def batch(producer_id: int, epoch: int, sequence: int, n: int = 3) -> bytes:
+    """A record batch as an idempotent producer makes it; -1, -1, -1 for a plain one."""
+    builder = DefaultRecordBatchBuilder(2, 0, 0, producer_id, epoch, sequence, 2**16)
+    for index in range(n):
+        builder.append(index, int(time.time() * 1000), b"key", b"value %d" % index, [])
+    return bytes(builder.build())
+
+
+def produce(wire: Wire, topic: str, records: bytes, *, acks: int = -1) -> tuple[int, int]:
+    """Error code and base offset."""
+    request = ProduceRequest_v7(None, acks, 10_000, [(topic, [(0, records)])])
+    answer = wire.call(request)["topics"][0]["partitions"][0]
+    return answer["error_code"], answer["offset"]
+
+
+def new_producer_id(wire: Wire) -> int:
+    answer = wire.call(InitProducerIdRequest_v0(None, 60_000))
+    assert (answer["error_code"], answer["producer_epoch"]) == (0, 0)
+    return int(answer["producer_id"])
+
+
+def fetch(
+    wire: Wire,
+    topic: str,
+    offset: int = 0,
+    *,
+    n_partitions: int = 1,
+    wait_ms: int = 0,
+    min_bytes: int = 1,
+    max_bytes: int = 2**20,
+    partition_max_bytes: int = 2**20,
+    isolation: int = 0,
+) -> list[dict[str, Any]]:
+    """The answers of the partitions, each with error_code, highwater_offset, message_set, ..."""
+    wanted = [(each, -1, offset, -1, partition_max_bytes) for each in range(n_partitions)]
+    request = FetchRequest_v11(
+        *(-1, wait_ms, min_bytes, max_bytes, isolation, 0, -1), [(topic, wanted)], [], ""
+    )
+    answer = wire.call(request)
+    assert answer["error_code"] == 0
+    return answer["topics"][0]["partitions"]
