@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.broker.groups import Groups
+from deploy.local.broker.limits import Budget, Limits
 from deploy.local.broker.offsets import Offsets
 from deploy.local.broker.store import Store
 from deploy.local.broker.topics import Topics
@@ -16,14 +17,13 @@ NODE_ID = 1
 
 @dataclass(frozen=True, slots=True)
 class NodeOptions:
-    """Where the node keeps its data, and the address it tells its clients."""
+    """Where the node keeps its data, and what it does where a client does not say."""
 
     data_dir: Path
-    host: str = "127.0.0.1"
-    port: int = 9092
     default_partitions: int = 1
     auto_create_topics: bool = False
     rebalance_delay_ms: int = 0
+    limits: Limits = Limits()
 
 
 class Node:
@@ -32,6 +32,7 @@ class Node:
     def __init__(self, options: NodeOptions, clock: Callable[[], float] = time.monotonic) -> None:
         self.options = options
         options.data_dir.mkdir(parents=True, exist_ok=True)
+        self.memory = Budget(options.limits.memory)
         self.store = Store(options.data_dir / "broker.sqlite3")
         self.topics = Topics(self.store, options.data_dir / "logs")
         self.offsets = Offsets(self.store)
@@ -42,6 +43,15 @@ class Node:
         """Expire what has timed out; called every 100 ms or so."""
         self.groups.tick()
         self.transactions.tick()
+
+    async def tidy(self, now_ms: int) -> None:
+        """Retention and compaction of every log; called every second or so."""
+        for topic in self.topics:
+            for log in topic.partitions:
+                if not log.gone:
+                    log.retain(now_ms)
+                if not log.gone:
+                    await log.clean(now_ms)
 
     def close(self) -> None:
         self.topics.close()

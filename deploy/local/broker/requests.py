@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One decoded request; `host` is the address it came from."""
+    """One decoded request: who sent it, from `host`, and the address they reached this node at."""
 
     api: Api
     version: int
     client_id: str | None
     host: str
+    reached_at: tuple[str, int]
     body: Message
 
 

@@ -4,11 +4,19 @@ Each module has `HANDLERS`, the API keys it answers. A handler returns the respo
 requests.Reply); RefusedError is for the parts it concerns, and handlers put its code there.
 """
 
-from deploy.local.broker.handlers import admin, data, groups, metadata, transactions
+from deploy.local.broker.handlers import (
+    admin,
+    fetch,
+    groups,
+    metadata,
+    offsets,
+    produce,
+    transactions,
+)
 from deploy.local.broker.requests import Handler
 
 HANDLERS: dict[int, Handler] = {
     key: handler
-    for module in (data, metadata, groups, transactions, admin)
+    for module in (produce, fetch, offsets, metadata, groups, transactions, admin)
     for key, handler in module.HANDLERS.items()
 }

@@ -1,0 +1,87 @@
+"""Where records are: the first, the last, those of a time, the end of a leader's epoch."""
+
+from typing import Any
+
+from deploy.local.broker.errors import RefusedError
+from deploy.local.broker.handlers.fetch import LEADER_EPOCH
+from deploy.local.broker.messages.data import LIST_OFFSETS, OFFSET_FOR_LEADER_EPOCH
+from deploy.local.broker.node import Node
+from deploy.local.broker.requests import Handler, Request
+from deploy.local.broker.wire import Message
+
+LATEST, EARLIEST, MAX_TIMESTAMP = -1, -2, -3
+_READ_COMMITTED = 1
+
+
+def list_offsets(node: Node, request: Request) -> Message:
+    """Offsets by time; -1 where no record is that late."""
+    committed = request.body["isolation_level"] == _READ_COMMITTED
+    return {
+        "topics": [
+            {
+                "name": topic["name"],
+                "partitions": [
+                    _offset(node, topic["name"], part, committed) for part in topic["partitions"]
+                ],
+            }
+            for topic in request.body["topics"]
+        ]
+    }
+
+
+def _offset(node: Node, topic: str, part: dict[str, Any], committed: bool) -> dict[str, Any]:
+    index, wanted = part["partition_index"], part["timestamp"]
+    try:
+        log = node.topics.partition(topic, index)
+    except RefusedError as refused:
+        return {"partition_index": index, "error_code": refused.code}
+    found: tuple[int, int] | None
+    if wanted == LATEST:
+        found = (log.stable_offset if committed else log.end_offset, -1)
+    elif wanted == EARLIEST:
+        found = (log.start_offset, -1)
+    elif wanted == MAX_TIMESTAMP:
+        found = log.latest_time()
+    else:
+        found = log.find_time(wanted)
+        if found is not None and committed and found[0] >= log.stable_offset:
+            found = None
+    if found is None:
+        return {"partition_index": index}
+    offset, timestamp = found
+    return {
+        "partition_index": index,
+        "offset": offset,
+        "timestamp": timestamp,
+        "leader_epoch": LEADER_EPOCH,
+    }
+
+
+def offset_for_leader_epoch(node: Node, request: Request) -> Message:
+    """The end of the only epoch there is, so that clients see that nothing was truncated."""
+    return {
+        "topics": [
+            {
+                "topic": topic["topic"],
+                "partitions": [
+                    _epoch_end(node, topic["topic"], part["partition"])
+                    for part in topic["partitions"]
+                ],
+            }
+            for topic in request.body["topics"]
+        ]
+    }
+
+
+def _epoch_end(node: Node, topic: str, index: int) -> dict[str, Any]:
+    try:
+        log = node.topics.partition(topic, index)
+    except RefusedError as refused:
+        return {"partition": index, "error_code": refused.code}
+    return {"partition": index, "leader_epoch": LEADER_EPOCH, "end_offset": log.end_offset}
+
+
+HANDLERS: dict[int, Handler] = {
+    LIST_OFFSETS.key: list_offsets,
+    OFFSET_FOR_LEADER_EPOCH.key: offset_for_leader_epoch,
+}
