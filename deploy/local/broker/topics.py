@@ -75,8 +75,20 @@ class Topics:
                 Code.INVALID_TOPIC,
                 f"'{name}' is no topic name: 1 to 249 letters, digits, '.', '_' or '-'",
             )
+        self._check_no_collision(name)
         _check_partitions(partitions)
         return topic_config(overrides)
+
+    def _check_no_collision(self, name: str) -> None:
+        """Metric names have "_" for ".": two topics must not become one there, says Kafka."""
+        if "." not in name and "_" not in name:
+            return
+        plain = name.replace(".", "_")
+        for other in self._topics:
+            if other.replace(".", "_") == plain:
+                raise RefusedError(
+                    Code.INVALID_TOPIC, f"Topic '{name}' collides with existing topic: {other}"
+                )
 
     def create(self, name: str, partitions: int, overrides: Mapping[str, str]) -> Topic:
         """A new topic; raises RefusedError where it cannot be."""
@@ -94,8 +106,8 @@ class Topics:
             log.close(gone=True)
             shutil.rmtree(self._folder(topic, index))
 
-    def grow(self, name: str, partitions: int) -> None:
-        """Add partitions up to `partitions`; raises RefusedError(INVALID_PARTITIONS) for fewer."""
+    def check_growth(self, name: str, partitions: int) -> int:
+        """How many partitions that adds; raises RefusedError where it cannot be."""
         topic = self.named(name)
         _check_partitions(partitions)
         if partitions <= len(topic.partitions):
@@ -103,6 +115,12 @@ class Topics:
                 Code.INVALID_PARTITIONS,
                 f"{name} has {len(topic.partitions)} partitions, {partitions} is not more",
             )
+        return partitions - len(topic.partitions)
+
+    def grow(self, name: str, partitions: int) -> None:
+        """Add partitions up to `partitions`; raises RefusedError(INVALID_PARTITIONS) for fewer."""
+        self.check_growth(name, partitions)
+        topic = self.named(name)
         self._store.put_topic(StoredTopic(name, topic.id, partitions, topic.overrides))
         self._open_partitions(topic, partitions)
 
