@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from thalweg.context import DataDir, find_settings, live_settings, own_settings, running_stack
+from thalweg.stack import kafka_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -62,6 +63,7 @@ def _stack(data_dir: DataDir, *, keep: bool) -> Iterator["Settings"]:
         return
     typer.echo(f"starting Kafka and ClickHouse on {settings.data_dir} ...")
     started = start_detached(settings)
+    typer.echo(kafka_line(started))
     try:
         yield find_settings(data_dir)
     finally:

@@ -70,11 +70,17 @@ def status(
         raise typer.Exit(1)
 
 
+def kafka_line(told: "StackState | StackStatus") -> str:
+    """Where Kafka is, and what kind of broker: nobody shall take the development one for more."""
+    kind = f"  ({told.broker})" if told.broker else ""
+    return f"Kafka       {told.bootstrap_servers}{kind}"
+
+
 def where(state: "StackState", settings: "Settings") -> str:
     """The addresses of a running stack, for people."""
     pipelines = sorted({each.name.split("-", 1)[1] for each in state.processes if "-" in each.name})
     lines = [
-        f"Kafka       {state.bootstrap_servers}",
+        kafka_line(state),
         f"ClickHouse  {state.clickhouse_url}",
         f"data        {settings.data_dir}",
         f"logs        {settings.data_dir / 'logs'}",
@@ -88,7 +94,7 @@ def _readable(found: "StackStatus") -> str:
         return f"no stack runs on {found.data_dir}"
     lines = [
         f"data        {found.data_dir}",
-        f"Kafka       {found.bootstrap_servers}",
+        kafka_line(found),
         f"ClickHouse  {found.clickhouse_url}",
     ]
     for process in found.processes:

@@ -17,6 +17,11 @@ class Broker(Protocol):
         """Where clients reach it."""
         ...
 
+    @property
+    def description(self) -> str:
+        """What it is, for people; shown where its address is."""
+        ...
+
     def prepare(self) -> None:
         """Make it ready to start; raises ConfigurationError that says why it cannot."""
         ...
@@ -39,6 +44,10 @@ class ExternalBroker:
     @property
     def bootstrap_servers(self) -> str:
         return self.kafka.bootstrap_servers
+
+    @property
+    def description(self) -> str:
+        return "given by THALWEG_KAFKA__BOOTSTRAP_SERVERS"
 
     def prepare(self) -> None:
         """Nothing to prepare, but it must be there: we cannot start it."""

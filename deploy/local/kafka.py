@@ -5,8 +5,6 @@ import fcntl
 import os
 import re
 import shutil
-import socket
-import struct
 import subprocess
 import uuid
 from collections.abc import Mapping
@@ -14,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.local.ports import LOOPBACK, refuse_taken
+from deploy.local.probe import answers
 from schemas.errors import ConfigurationError
 
 OLDEST_JAVA = 17
@@ -40,6 +39,10 @@ class ApacheKafka:
     @property
     def bootstrap_servers(self) -> str:
         return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def description(self) -> str:
+        return "Apache Kafka out of KAFKA_HOME"
 
     def prepare(self) -> None:
         """Write the configuration and format the storage on the first start.
@@ -113,8 +116,8 @@ def find_kafka_home() -> Path:
     text = os.environ.get("KAFKA_HOME", "")
     if not text:
         raise ConfigurationError(
-            "no Kafka to use: set KAFKA_HOME to an Apache Kafka 4 folder (needs Java 17), or"
-            " THALWEG_KAFKA__BOOTSTRAP_SERVERS to the host:port of a running cluster"
+            "no Apache Kafka to use: set KAFKA_HOME to an Apache Kafka 4 folder (needs Java"
+            f" {OLDEST_JAVA} or newer)"
         )
     home = Path(text).expanduser().resolve()
     if not any((home / "libs").glob("kafka_*.jar")):
@@ -184,19 +187,3 @@ def render_properties(node: ApacheKafka) -> str:
         **node.options,
     }
     return "".join(f"{name}={value}\n" for name, value in options.items())
-
-
-def answers(host: str, port: int, timeout_s: float = 1.0) -> bool:
-    """Whether a broker there answers an ApiVersions request.
-
-    An open port is not enough: Kafka binds it seconds before it serves requests.
-    """
-    body = struct.pack(">hhih", 18, 0, 1, -1)  # ApiVersions v0, correlation 1, no client id
-    try:
-        with socket.create_connection((host, port), timeout=timeout_s) as connection:
-            connection.settimeout(timeout_s)
-            connection.sendall(struct.pack(">i", len(body)) + body)
-            reply = connection.recv(8, socket.MSG_WAITALL)
-    except OSError:
-        return False
-    return len(reply) == 8 and struct.unpack(">ii", reply)[1] == 1

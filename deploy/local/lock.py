@@ -1,4 +1,4 @@
-"""One supervisor per data directory; the kernel lets go of the lock whatever way it ends."""
+"""One process per data directory; the kernel lets go of the lock whatever way it ends."""
 
 import fcntl
 import os
@@ -31,3 +31,17 @@ def hold(data_dir: Path) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def holder(directory: Path) -> str | None:
+    """The pid of whoever holds `directory`, "unknown" where it wrote none; None: nobody does."""
+    try:
+        file = (directory / "lock").open()
+    except OSError:
+        return None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return file.read().strip() or "unknown"
+        return None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from deploy.local import clickhouse
 from deploy.local.brokers import Broker, ExternalBroker
+from deploy.local.embedded import EmbeddedBroker
 from deploy.local.kafka import ApacheKafka, find_java, find_kafka_home
 from deploy.local.ports import free_port, refuse_taken
 from deploy.local.process import Service
@@ -30,9 +31,14 @@ def choose_ports(settings: Settings, last: StackState | None) -> Ports:
 
 
 def choose_broker(settings: Settings, ports: Ports) -> Broker:
-    """The cluster whose bootstrap servers were given, else an Apache Kafka of our own."""
+    """The cluster whose bootstrap servers were given, else KAFKA_HOME's, else the embedded one.
+
+    Each kind has a directory of its own: neither touches the other's files.
+    """
     if "bootstrap_servers" in settings.kafka.model_fields_set:
         return ExternalBroker(settings.kafka)
+    if not os.environ.get("KAFKA_HOME"):
+        return EmbeddedBroker(settings.data_dir / "broker", ports.kafka)
     return ApacheKafka(
         home=find_kafka_home(),
         java=find_java(),

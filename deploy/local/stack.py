@@ -59,6 +59,7 @@ class LocalStack:
             ports=ports,
             bootstrap_servers=self._settings.kafka.bootstrap_servers,
             clickhouse_url=self._settings.clickhouse.url,
+            broker=self._broker.description,
             pid=os.getpid(),
             started=started_at(os.getpid()),
         )

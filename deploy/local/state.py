@@ -38,11 +38,15 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StackState(msgspec.Struct, frozen=True, kw_only=True):
-    """`pid` is the supervisor's; `ready` once everything it starts with is healthy."""
+    """`pid` is the supervisor's; `ready` once everything it starts with is healthy.
+
+    `broker` says which kind of broker `bootstrap_servers` is, for people.
+    """
 
     ports: Ports
     bootstrap_servers: str
     clickhouse_url: str
+    broker: str = ""
     pid: int = 0
     started: int = 0
     ready: bool = False

@@ -35,13 +35,17 @@ class StageLag(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StackStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """`running`: a local stack runs; `reachable`: Kafka answered, `problem` says why it did not."""
+    """`running`: a local stack runs; `reachable`: Kafka answered, `problem` says why it did not.
+
+    `broker` says what kind of broker the stack has, for people; empty where that is not known.
+    """
 
     data_dir: str
     running: bool
     reachable: bool
     bootstrap_servers: str
     clickhouse_url: str
+    broker: str = ""
     processes: tuple[ProcessInfo, ...] = ()
     topics: list[TopicStatus] = []
     lag: list[StageLag] = []
@@ -50,12 +54,14 @@ class StackStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 def gather(settings: Settings, stack: StackState | None) -> StackStatus:
     """The status of the deployment `settings` point at; a silent broker is part of it, no error."""
+    servers = settings.kafka.bootstrap_servers
     found = StackStatus(
         data_dir=str(settings.data_dir),
         running=stack is not None,
         reachable=False,
-        bootstrap_servers=settings.kafka.bootstrap_servers,
+        bootstrap_servers=servers,
         clickhouse_url=settings.clickhouse.url,
+        broker=stack.broker if stack and stack.bootstrap_servers == servers else "",
         processes=stack.processes if stack else (),
     )
     if stack is None and "bootstrap_servers" not in settings.kafka.model_fields_set:
@@ -66,7 +72,7 @@ def gather(settings: Settings, stack: StackState | None) -> StackStatus:
         lag = stage_lag(settings.kafka, pipelines)
     except (ThalwegError, KafkaException, TimeoutError) as error:
         return msgspec.structs.replace(
-            found, problem=f"Kafka at {settings.kafka.bootstrap_servers} does not answer: {error}"
+            found, problem=f"Kafka at {servers} does not answer: {error}"
         )
     return msgspec.structs.replace(found, reachable=True, topics=topics, lag=lag)
 

@@ -17,8 +17,9 @@ import pytest
 import yaml
 
 from deploy.local.children import spawn
-from deploy.local.kafka import answers, find_java, find_kafka_home
+from deploy.local.kafka import find_java, find_kafka_home
 from deploy.local.ports import free_port
+from deploy.local.probe import answers
 from schemas.settings import ClickHouseSettings, refuse_unknown_names
 from storage import queries
 from storage.client import connect

@@ -9,7 +9,9 @@ import msgspec
 import pytest
 
 from deploy.local.children import started_at
-from deploy.local.lock import hold
+from deploy.local.embedded import EmbeddedBroker
+from deploy.local.kafka import ApacheKafka
+from deploy.local.lock import hold, holder
 from deploy.local.parts import Worker, choose_broker, choose_ports, uses_own_clickhouse
 from deploy.local.stack import end_leftovers
 from deploy.local.state import (
@@ -62,6 +64,13 @@ def test_a_held_directory_names_its_holder_and_is_free_afterwards(tmp_path: Path
         assert (tmp_path / "lock").read_text() == str(os.getpid())
 
 
+def test_the_holder_of_a_directory_is_known_while_it_holds_it(tmp_path: Path) -> None:
+    assert holder(tmp_path) is None
+    with hold(tmp_path):
+        assert holder(tmp_path) == str(os.getpid())
+    assert holder(tmp_path) is None
+
+
 def test_ports_are_kept_and_settings_win(tmp_path: Path) -> None:
     plain = load_settings({}, data_dir=tmp_path)
     chosen = load_settings({"THALWEG_LOCAL__KAFKA_PORT": "2001"}, data_dir=tmp_path)
@@ -84,6 +93,54 @@ def test_given_addresses_mean_that_somebody_else_runs_it(tmp_path: Path) -> None
     assert choose_broker(given, PORTS).bootstrap_servers == "broker:9092"
     assert not uses_own_clickhouse(given)
     assert uses_own_clickhouse(load_settings({}, data_dir=tmp_path))
+
+
+def test_with_nothing_given_the_embedded_broker_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KAFKA_HOME", raising=False)
+
+    assert choose_broker(load_settings({}, data_dir=tmp_path), PORTS) == EmbeddedBroker(
+        tmp_path / "broker", PORTS.kafka
+    )
+
+
+def test_bootstrap_servers_win_over_kafka_home_and_kafka_home_over_the_embedded_broker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, java = tmp_path / "kafka-4", tmp_path / "jdk" / "bin" / "java"
+    (home / "libs").mkdir(parents=True)
+    (home / "libs" / "kafka_2.13-4.3.1.jar").touch()
+    java.parent.mkdir(parents=True)
+    java.write_text("#!/bin/sh\necho 'openjdk version \"21\"' >&2\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("KAFKA_HOME", str(home))
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "jdk"))
+    given = load_settings({"THALWEG_KAFKA__BOOTSTRAP_SERVERS": "a:9092"}, data_dir=tmp_path)
+
+    chosen = choose_broker(load_settings({}, data_dir=tmp_path), PORTS)
+
+    assert isinstance(chosen, ApacheKafka)
+    assert (chosen.home, chosen.directory) == (home, tmp_path / "kafka")
+    assert choose_broker(given, PORTS).bootstrap_servers == "a:9092"
+
+
+def test_a_kafka_home_that_holds_none_is_not_silently_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAFKA_HOME", str(tmp_path))
+
+    with pytest.raises(ConfigurationError, match="holds no Kafka"):
+        choose_broker(load_settings({}, data_dir=tmp_path), PORTS)
+
+
+def test_a_state_of_before_brokers_had_names_still_reads(tmp_path: Path) -> None:
+    write_state(tmp_path, STATE)
+    old = state_path(tmp_path).read_text().replace('"broker": "",', "")
+    state_path(tmp_path).write_text(old)
+
+    assert '"broker"' not in old
+    assert read_state(tmp_path) == STATE
 
 
 def test_a_worker_gets_exactly_the_settings_of_the_stack(
