@@ -5,7 +5,18 @@ import sys
 import typer
 
 from schemas.errors import ThalwegError
-from thalweg import bench, bootstrap, dead_letters, demo, events, reference, stack, topics, worker
+from thalweg import (
+    bench,
+    bootstrap,
+    broker,
+    dead_letters,
+    demo,
+    events,
+    reference,
+    stack,
+    topics,
+    worker,
+)
 
 app = typer.Typer(
     name="thalweg",
@@ -15,7 +26,8 @@ app = typer.Typer(
     rich_markup_mode=None,  # importing rich would double the time of --help
     pretty_exceptions_enable=False,
 )
-for group in (stack, demo, bootstrap, events, worker, topics, dead_letters, bench, reference):
+in_order = (stack, demo, bootstrap, events, worker, topics, dead_letters, broker, bench, reference)
+for group in in_order:
     group.register(app)
 
 

@@ -1,6 +1,7 @@
 """The `thalweg` command without a stack: help, errors, settings."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from schemas.settings import Settings, variable_name, walk
 from thalweg.events import parse_drift
 
 COMMANDS = ["up", "down", "status", "demo", "bootstrap", "produce", "replay", "worker", "topics"]
-COMMANDS += ["dead-letters", "settings"]
+COMMANDS += ["dead-letters", "broker", "settings"]
 
 
 def thalweg(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -68,13 +69,12 @@ def test_without_a_stack_one_line_says_how_to_get_one(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_up_without_kafka_is_one_sentence(tmp_path: Path) -> None:
-    done = thalweg("up", "--data-dir", str(tmp_path), KAFKA_HOME="")
+def test_up_with_a_kafka_home_that_is_none_is_one_sentence(tmp_path: Path) -> None:
+    done = thalweg("up", "--data-dir", str(tmp_path / "data"), KAFKA_HOME=str(tmp_path))
 
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
-    assert "set KAFKA_HOME" in done.stderr
-    assert "THALWEG_KAFKA__BOOTSTRAP_SERVERS" in done.stderr
+    assert f"KAFKA_HOME={tmp_path} holds no Kafka" in done.stderr
 
 
 def test_up_against_a_cluster_that_is_not_there_says_so(tmp_path: Path) -> None:
@@ -84,6 +84,22 @@ def test_up_against_a_cluster_that_is_not_there_says_so(tmp_path: Path) -> None:
 
     assert done.returncode == 2
     assert "no Kafka answers at 127.0.0.1:1" in done.stderr
+
+
+def test_a_broker_on_a_directory_of_something_else_or_a_taken_port_is_one_sentence(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "to a friend").touch()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        taken = thalweg("broker", "--data-dir", str(tmp_path / "new"), "--port", port)
+    foreign = thalweg("broker", "--data-dir", str(tmp_path / "letters"))
+
+    assert (taken.returncode, foreign.returncode) == (2, 2)
+    assert taken.stderr.startswith(f"thalweg: port {port} for the broker is taken")
+    assert foreign.stderr.startswith(f"thalweg: {tmp_path / 'letters'} holds files that are no")
+    assert len(taken.stderr.splitlines()) == len(foreign.stderr.splitlines()) == 1
 
 
 def test_a_misspelt_setting_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
