@@ -18,7 +18,7 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, OffsetSpec
 from confluent_kafka.cimpl import NewTopic
 
 T = TypeVar("T")
@@ -91,7 +91,15 @@ class Cluster:
     def create(self, name: str, n_partitions: int = 1, **config: Any) -> None:
         texts = {key.replace("_", "."): str(value) for key, value in config.items()}
         result(self.admin.create_topics([NewTopic(name, n_partitions, 1, config=texts)]))
-        until(lambda: name in self.admin.list_topics(timeout=10).topics)
+        until(lambda: self._is_served(name, n_partitions))
+
+    def _is_served(self, topic: str, n_partitions: int) -> bool:
+        """Whether every partition answers: a broker can name a leader before it serves as one."""
+        wanted = {TopicPartition(topic, each): OffsetSpec.latest() for each in range(n_partitions)}
+        try:
+            return all(future.result(10) for future in self.admin.list_offsets(wanted).values())
+        except KafkaException:
+            return False
 
     def delete(self, name: str) -> None:
         result(self.admin.delete_topics([name]))
@@ -122,11 +130,12 @@ class Cluster:
         found: dict[int, list[Message]] = {partition: [] for partition in range(len(offsets))}
         at_end: set[int] = set()
         deadline = time.monotonic() + WAIT_S
-        with self.consumer(enable_partition_eof=True, **options) as consumer:
+        given = {"enable_partition_eof": True, "fetch_wait_max_ms": 50, **options}
+        with self.consumer(**given) as consumer:
             consumer.assign([TopicPartition(topic, *each) for each in enumerate(offsets)])
             while len(at_end) < len(offsets):
                 assert time.monotonic() < deadline, f"only {at_end} of {topic} read to the end"
-                for message in consumer.consume(1000, 0.2):
+                for message in consumer.consume(1000, 0.05):
                     error = message.error()
                     if error is None:
                         found[message.partition()].append(message)

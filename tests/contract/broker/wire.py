@@ -3,15 +3,21 @@
 import socket
 import struct
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from aiokafka.protocol.fetch import FetchRequest_v11
 from aiokafka.protocol.produce import ProduceRequest_v7
 from aiokafka.protocol.transaction import InitProducerIdRequest_v0
+from aiokafka.protocol.types import Array, Schema
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from confluent_kafka import KafkaError
+
+from tests.contract.broker.clients import until
 
 TIMEOUT_S = 15.0
+_RETRIABLE = {KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE}
 
 
 class Closed(Exception):
@@ -45,8 +51,8 @@ class Wire:
         frame = self.receive()
         assert struct.unpack_from(">i", frame) == (self._correlation,)
         skipped = 5 if request.FLEXIBLE_VERSION else 4  # an empty set of tags is one byte
-        answer: dict[str, Any] = request.RESPONSE_TYPE.decode(frame[skipped:]).to_object()
-        return answer
+        answer = request.RESPONSE_TYPE.decode(frame[skipped:])
+        return _named(answer.SCHEMA, [getattr(answer, name) for name in answer.SCHEMA.names])
 
     def send(self, payload: bytes) -> None:
         self.send_bytes(struct.pack(">i", len(payload)) + payload)
@@ -72,6 +78,17 @@ class Wire:
         return data
 
 
+def _named(schema: Schema, values: Sequence[Any]) -> dict[str, Any]:
+    """Decoded fields by name; unlike aiokafka's `to_object` it knows that an array can be null."""
+    fields = {}
+    for name, kind, value in zip(schema.names, schema.fields, values, strict=True):
+        if isinstance(kind, Array) and isinstance(kind.array_of, Schema):
+            fields[name] = [_named(kind.array_of, each) for each in value or ()]
+        else:
+            fields[name] = value
+    return fields
+
+
 def header(api: int, version: int, correlation: int) -> bytes:
     """A request header of the older, not flexible kind, with the client id `me`."""
     return struct.pack(">hhih", api, version, correlation, 2) + b"me"
@@ -93,13 +110,26 @@ def produce(wire: Wire, topic: str, records: bytes, *, acks: int = -1) -> tuple[
 
 
 def new_producer_id(wire: Wire) -> int:
-    answer = wire.call(InitProducerIdRequest_v0(None, 60_000))
+    """Asked for until there is one: a broker that just started has none to give for a moment."""
+
+    def ask() -> dict[str, Any] | None:
+        answer = wire.call(InitProducerIdRequest_v0(None, 60_000))
+        return None if answer["error_code"] in _RETRIABLE else answer
+
+    answer = until(ask)
     assert (answer["error_code"], answer["producer_epoch"]) == (0, 0)
     return int(answer["producer_id"])
 
 
-def fetch(
-    wire: Wire,
+def fetch(wire: Wire, topic: str, offset: int = 0, **options: int) -> list[dict[str, Any]]:
+    """The answers of the partitions, each with error_code, highwater_offset, message_set, ..."""
+    answer = wire.call(fetch_request(topic, offset, **options))
+    assert answer["error_code"] == 0
+    partitions: list[dict[str, Any]] = answer["topics"][0]["partitions"]
+    return partitions
+
+
+def fetch_request(
     topic: str,
     offset: int = 0,
     *,
@@ -109,12 +139,8 @@ def fetch(
     max_bytes: int = 2**20,
     partition_max_bytes: int = 2**20,
     isolation: int = 0,
-) -> list[dict[str, Any]]:
-    """The answers of the partitions, each with error_code, highwater_offset, message_set, ..."""
+) -> FetchRequest_v11:
+    """A fetch outside of a session, from the same offset of partitions 0, 1, ..."""
     wanted = [(each, -1, offset, -1, partition_max_bytes) for each in range(n_partitions)]
-    request = FetchRequest_v11(
-        *(-1, wait_ms, min_bytes, max_bytes, isolation, 0, -1), [(topic, wanted)], [], ""
-    )
-    answer = wire.call(request)
-    assert answer["error_code"] == 0
-    return answer["topics"][0]["partitions"]
+    limits = (-1, wait_ms, min_bytes, max_bytes, isolation)
+    return FetchRequest_v11(*limits, 0, -1, [(topic, wanted)], [], "")
