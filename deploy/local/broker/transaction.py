@@ -1,4 +1,4 @@
-"""One transactional id: its producer, the state of its transaction, and the text it is stored as."""
+"""A transactional id: its producer, the state of its transaction, the text it is stored as."""
 
 import json
 from collections.abc import Mapping

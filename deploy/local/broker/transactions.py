@@ -19,7 +19,6 @@ from deploy.local.broker.offsets import Offsets
 from deploy.local.broker.store import Committed, Store, TopicPartition
 from deploy.local.broker.topics import Topics
 from deploy.local.broker.transaction import (
-    LAST_USABLE_EPOCH,
     HeldOffset,
     Producer,
     State,
@@ -27,6 +26,7 @@ from deploy.local.broker.transaction import (
     from_text,
     to_text,
 )
+from deploy.local.broker.transaction_recovery import abort_strays, offsets_to_hold
 
 log = structlog.get_logger()
 
@@ -273,38 +273,10 @@ class Transactions:
     def _recover(self) -> None:
         for transactional_id, text in self._store.transactions().items():
             stored = from_text(transactional_id, text)
-            self._hold_again(stored)
+            for group, held in stored.groups.items():
+                self._offsets.hold(group, stored.producer.id, offsets_to_hold(held, self._topics))
             self._remember(stored)
             if stored.state.prepared:
                 log.info("transaction_carried_through", id=stored.id, state=stored.state.value)
                 self._finish(stored)
-        self._abort_strays()
-
-    def _hold_again(self, stored: Transaction) -> None:
-        for group, held in stored.groups.items():
-            offsets = {
-                partition: offset.committed
-                for partition, offset in held.items()
-                if self._is_topic(partition[0], offset.topic_id)
-            }
-            self._offsets.hold(group, stored.producer.id, offsets)
-
-    def _is_topic(self, name: str, topic_id: bytes) -> bool:
-        """Whether the topic is the same still, rather than deleted or created again."""
-        topic = self._topics.get(name)
-        return topic is not None and topic.id == topic_id
-
-    def _abort_strays(self) -> None:
-        """Abort what is open in a log and nobody can end: its coordinator's state was lost."""
-        owners = {known.producer.id: known for known in self._transactions.values()}
-        for topic in self._topics:
-            for index, partition_log in enumerate(topic.partitions):
-                for producer_id in list(partition_log.open_transactions):
-                    owner = owners.get(producer_id)
-                    if owner is not None and (topic.name, index) in owner.partitions:
-                        continue
-                    # An epoch that no producer has been given fits whatever the log has seen.
-                    partition_log.append_marker(
-                        producer_id, LAST_USABLE_EPOCH + 1, commit=False, now_ms=self._now_ms()
-                    )
-                    log.warning("stray_transaction_aborted", topic=topic.name, partition=index)
+        abort_strays(self._topics, self._transactions.values(), self._now_ms())
