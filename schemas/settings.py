@@ -128,14 +128,14 @@ class LoggingSettings(Section):
 
 
 class LocalSettings(Section):
-    """The local stack of `thalweg up`."""
+    """The local stack of `thalweg up`. Its broker is the embedded one, or KAFKA_HOME's if set."""
 
     kafka_port: int = Field(default=0, ge=0, le=65535)
     """Port of the local broker; 0 takes a free one and keeps it for the data directory."""
     clickhouse_port: int = Field(default=0, ge=0, le=65535)
     """HTTP port of the local ClickHouse; 0 takes a free one and keeps it for the data directory."""
     kafka_heap_mb: int = Field(default=512, ge=256, le=65536)
-    """Java heap of the local Apache Kafka."""
+    """Java heap of the local Apache Kafka; the embedded broker has none."""
     clickhouse_memory_mb: int = Field(default=2048, ge=256, le=1_048_576)
     """Memory limit of the local ClickHouse."""
     max_restarts: int = Field(default=5, ge=0, le=1000)
