@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from enum import Enum
 
 from deploy.local.broker.store import Committed, TopicPartition
 
 NO_EPOCH = -1
-# Kafka keeps the last epoch for fencing: an id that reaches this one gets a new producer id.
-LAST_USABLE_EPOCH = 2**15 - 2
+LAST_EPOCH = 2**15 - 1
 
 
 class State(Enum):
@@ -37,9 +36,11 @@ class Producer:
 
 @dataclass(frozen=True, slots=True)
 class HeldOffset:
-    """An offset that a transaction will commit, for the topic that had `topic_id` then."""
+    """An offset that a transaction will commit: of the topic that had `topic_id` then, and in
+    place of `before`."""
 
     topic_id: bytes
+    before: Committed | None
     committed: Committed
 
 
@@ -67,8 +68,8 @@ class Transaction:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the producer id has no epoch left to give."""
-        return self.producer.epoch >= LAST_USABLE_EPOCH
+        """Whether the producer id has no epoch left to give: the last one is for fencing."""
+        return self.producer.epoch >= LAST_EPOCH - 1
 
     def prepared(self, *, commit: bool) -> "Transaction":
         state = State.PREPARE_COMMIT if commit else State.PREPARE_ABORT
@@ -82,10 +83,10 @@ class Transaction:
         }[self.state]
         return replace(self, state=done, updated_ms=now_ms, partitions=frozenset(), groups={})
 
-    def fenced(self) -> "Transaction":
-        """The same with the next epoch, which nobody is told."""
-        producer = Producer(self.producer.id, self.producer.epoch + 1)
-        return replace(self, producer=producer, previous=None)
+    def fenced(self, epoch: int | None = None) -> "Transaction":
+        """The same with a later epoch, the next by default, which nobody is told."""
+        later = self.producer.epoch + 1 if epoch is None else epoch
+        return replace(self, producer=Producer(self.producer.id, later), previous=None)
 
     def begun(self, now_ms: int) -> "Transaction":
         """The same when it is ongoing, else with a transaction that starts now."""
@@ -97,18 +98,15 @@ class Transaction:
 def to_text(transaction: Transaction) -> str:
     return json.dumps(
         {
-            "producer": _pair(transaction.producer),
+            "producer": _fields(transaction.producer),
             "timeout_ms": transaction.timeout_ms,
             "updated_ms": transaction.updated_ms,
             "state": transaction.state.value,
             "started_ms": transaction.started_ms,
-            "previous": transaction.previous and _pair(transaction.previous),
+            "previous": _fields(transaction.previous),
             "partitions": sorted(transaction.partitions),
             "groups": {
-                group: [
-                    (topic, partition, offset.topic_id.hex(), *_committed(offset.committed))
-                    for (topic, partition), offset in held.items()
-                ]
+                group: [_held(partition, offset) for partition, offset in held.items()]
                 for group, held in transaction.groups.items()
             },
         }
@@ -128,18 +126,28 @@ def from_text(transactional_id: str, text: str) -> Transaction:
         previous=Producer(*stored["previous"]) if stored["previous"] else None,
         partitions=frozenset((topic, partition) for topic, partition in stored["partitions"]),
         groups={
-            group: {
-                (topic, partition): HeldOffset(bytes.fromhex(topic_id), Committed(*committed))
-                for topic, partition, topic_id, *committed in held
-            }
-            for group, held in stored["groups"].items()
+            group: dict(_held_from(*entry) for entry in entries)
+            for group, entries in stored["groups"].items()
         },
     )
 
 
-def _pair(producer: Producer) -> tuple[int, int]:
-    return producer.id, producer.epoch
+def _fields(value: Producer | Committed | None) -> tuple[object, ...] | None:
+    return None if value is None else astuple(value)
 
 
-def _committed(committed: Committed) -> tuple[int, int, str]:
-    return committed.offset, committed.leader_epoch, committed.metadata
+def _held(partition: TopicPartition, offset: HeldOffset) -> tuple[object, ...]:
+    before, committed = _fields(offset.before), _fields(offset.committed)
+    return (*partition, offset.topic_id.hex(), before, committed)
+
+
+def _held_from(
+    topic: str,
+    partition: int,
+    topic_id: str,
+    before: tuple[int, int, str] | None,
+    committed: tuple[int, int, str],
+) -> tuple[TopicPartition, HeldOffset]:
+    replaced = None if before is None else Committed(*before)
+    held = HeldOffset(bytes.fromhex(topic_id), replaced, Committed(*committed))
+    return (topic, partition), held

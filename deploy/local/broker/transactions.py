@@ -7,6 +7,7 @@ when they are written again. All of it happens within one call, so that nobody e
 half done and CONCURRENT_TRANSACTIONS is never answered.
 """
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -19,6 +20,7 @@ from deploy.local.broker.offsets import Offsets
 from deploy.local.broker.store import Committed, Store, TopicPartition
 from deploy.local.broker.topics import Topics
 from deploy.local.broker.transaction import (
+    LAST_EPOCH,
     HeldOffset,
     Producer,
     State,
@@ -34,6 +36,8 @@ log = structlog.get_logger()
 MAX_TIMEOUT_MS = 15 * 60 * 1000
 ID_EXPIRATION_MS = 7 * 24 * 60 * 60 * 1000
 _CLEANUP_INTERVAL_S = 60 * 60
+# When the end of a transaction failed, on a full disk for example, it is tried again after this.
+_RETRY_S = 1.0
 
 
 class Transactions:
@@ -150,8 +154,11 @@ class Transactions:
             raise RefusedError(
                 Code.INVALID_TXN_STATE, f"group {group} was not added to the transaction"
             )
+        before = self._offsets.fetch(group)
         held = {
-            partition: HeldOffset(self._topics.named(partition[0]).id, committed)
+            partition: HeldOffset(
+                self._topics.named(partition[0]).id, before.get(partition), committed
+            )
             for partition, committed in offsets.items()
         }
         groups = {**known.groups, group: {**known.groups[group], **held}}
@@ -174,11 +181,12 @@ class Transactions:
     def tick(self) -> None:
         """Abort transactions that took too long, and forget ids that were long not used."""
         now = self._clock()
-        for transactional_id in [id for id, due in self._deadlines.items() if due <= now]:
-            known = self._transactions[transactional_id]
-            log.info("transaction_timed_out", id=transactional_id, timeout_ms=known.timeout_ms)
-            # With the next epoch: its producer may still be writing, and must find out.
-            self._end(known.fenced(), commit=False)
+        for transactional_id in [key for key, due in self._deadlines.items() if due <= now]:
+            try:
+                self._expire(self._transactions[transactional_id])
+            except (RefusedError, sqlite3.Error) as error:
+                self._deadlines[transactional_id] = now + _RETRY_S
+                log.error("transaction_not_ended", id=transactional_id, error=str(error))
         if now >= self._next_cleanup:
             self._next_cleanup = now + _CLEANUP_INTERVAL_S
             self._forget_unused()
@@ -227,12 +235,22 @@ class Transactions:
 
     def _remember(self, transaction: Transaction) -> None:
         self._transactions[transaction.id] = transaction
-        if transaction.state is not State.ONGOING:
+        if transaction.state.prepared:
+            self._deadlines[transaction.id] = self._clock() + _RETRY_S
+        elif transaction.state is not State.ONGOING:
             self._deadlines.pop(transaction.id, None)
         elif transaction.id not in self._deadlines:
             passed_ms = max(0, self._now_ms() - transaction.started_ms)
             left_s = (transaction.timeout_ms - passed_ms) / 1000
             self._deadlines[transaction.id] = self._clock() + left_s
+
+    def _expire(self, due: Transaction) -> None:
+        if due.state.prepared:
+            self._finish(due)
+            return
+        log.info("transaction_timed_out", id=due.id, timeout_ms=due.timeout_ms)
+        # With the next epoch: its producer may still be writing, and must find out.
+        self._end(due.fenced(), commit=False)
 
     def _end(self, transaction: Transaction, *, commit: bool) -> Transaction:
         prepared = transaction.prepared(commit=commit)
@@ -274,9 +292,20 @@ class Transactions:
         for transactional_id, text in self._store.transactions().items():
             stored = from_text(transactional_id, text)
             for group, held in stored.groups.items():
-                self._offsets.hold(group, stored.producer.id, offsets_to_hold(held, self._topics))
+                left = offsets_to_hold(held, self._offsets.fetch(group), self._topics)
+                self._offsets.hold(group, stored.producer.id, left)
             self._remember(stored)
             if stored.state.prepared:
                 log.info("transaction_carried_through", id=stored.id, state=stored.state.value)
                 self._finish(stored)
-        abort_strays(self._topics, self._transactions.values(), self._now_ms())
+        strays = abort_strays(self._topics, self._transactions.values(), self._now_ms())
+        for known in list(self._transactions.values()):
+            if known.producer.id in strays:
+                self._fence_for_good(known.fenced(LAST_EPOCH))
+
+    def _fence_for_good(self, known: Transaction) -> None:
+        """Its next producer gets a new producer id."""
+        if known.state is State.ONGOING:
+            self._end(known, commit=False)
+        else:
+            self._put(known)
