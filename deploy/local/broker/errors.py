@@ -62,10 +62,15 @@ class Code(IntEnum):
     UNKNOWN_TOPIC_ID = 100
 
 
+_LONGEST_MESSAGE = 1000
+
+
 class RefusedError(Exception):
     """A request, or one part of it, that is answered with an error code."""
 
     def __init__(self, code: Code, message: str = "") -> None:
+        # It may quote the client at length; on the wire a string has 32767 bytes at most.
+        message = message[:_LONGEST_MESSAGE]
         super().__init__(f"{code.name}: {message}" if message else code.name)
         self.code = code
         self.message = message

@@ -8,19 +8,20 @@ primitive, `[]primitive`, `[]` for an array of structs or `{}` for a struct.
 import re
 from textwrap import dedent
 
-from deploy.local.broker import wire
-from deploy.local.broker.wire import NEVER, Api, Field, Kind
+from deploy.local.broker import primitives
+from deploy.local.broker.primitives import Kind
+from deploy.local.broker.wire import NEVER, Api, Field
 
 _KINDS: dict[str, Kind] = {
-    "bool": wire.BOOL,
-    "int8": wire.INT8,
-    "int16": wire.INT16,
-    "int32": wire.INT32,
-    "int64": wire.INT64,
-    "uuid": wire.UUID,
-    "string": wire.STRING,
-    "bytes": wire.BYTES,
-    "records": wire.RECORDS,
+    "bool": primitives.BOOL,
+    "int8": primitives.INT8,
+    "int16": primitives.INT16,
+    "int32": primitives.INT32,
+    "int64": primitives.INT64,
+    "uuid": primitives.UUID,
+    "string": primitives.STRING,
+    "bytes": primitives.BYTES,
+    "records": primitives.RECORDS,
 }
 _LINE = re.compile(
     r"(?P<indent> *)(?P<name>\w+) (?P<many>\[\])?(?P<kind>\w+|\{\})?"

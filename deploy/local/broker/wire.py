@@ -1,37 +1,42 @@
 """The Kafka wire format: message tables compiled into readers and writers, one pair per version.
 
-Types, compact ("flexible", KIP-482) forms and tagged fields follow the protocol guide
-(https://kafka.apache.org/protocol). A message is a dict whose keys are the names of Kafka's own
-message definitions in snake case. Fields that a version lacks read as their defaults; fields that
-a handler leaves out are written as their defaults.
+A message is a dict whose keys are the names of Kafka's own message definitions in snake case.
+Fields that a version lacks read as their defaults; fields that a handler leaves out are written
+as their defaults. Compact ("flexible") forms and tagged fields: KIP-482.
 """
 
 import struct
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from deploy.local.broker.errors import MalformedError
+from deploy.local.broker.primitives import (
+    BYTES,
+    INT32,
+    STRING,
+    Kind,
+    Pieces,
+    Read,
+    Write,
+    compact_length,
+    read_compact_length,
+    read_int32,
+    read_uvarint,
+    uvarint,
+)
 
-Read = Callable[[bytes, int], tuple[Any, int]]
-Write = Callable[[list[bytes | memoryview], Any], None]
+__all__ = ["MAX_ITEMS", "NEVER", "STRING", "Api", "Field", "Message", "read_uvarint"]
+
 Message = dict[str, Any]
 
 NEVER = 1 << 15
+# Items of all arrays (and tagged fields) in one message. Two bytes on the wire can make a dict of
+# 300: without a bound 100 MiB of request would become 15 GB, and hold up all other clients.
+MAX_ITEMS = 100_000
 _UNSET = object()
-
-
-# Compared by identity: tables are written once, and hashing them by value would be deep.
-@dataclass(frozen=True, slots=True, eq=False)
-class Kind:
-    """A primitive type: its forms before and since flexible versions, and its default."""
-
-    default: Any
-    read: Read
-    write: Write
-    read_compact: Read
-    write_compact: Write
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +62,9 @@ class Field:
             return self.default
         if self.many:
             return []
-        return self.kind.default if isinstance(self.kind, Kind) else None
+        if isinstance(self.kind, Kind):
+            return self.kind.default
+        return {field.name: field.absent() for field in self.kind}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,35 +84,49 @@ class Api:
         return _decode(self.request, version, version >= self.flexible, body, at)
 
     def encode_request(self, version: int, message: Message) -> bytes:
-        return _encode(self.request, version, version >= self.flexible, message)
+        return b"".join(_encode(self.request, version, version >= self.flexible, message))
 
     def decode_response(self, version: int, body: bytes, at: int = 0) -> Message:
+        """The response in `body` from `at` on; raises MalformedError when it is none."""
         return _decode(self.response, version, version >= self.flexible, body, at)
 
-    def encode_response(self, version: int, message: Message) -> list[bytes | memoryview]:
+    def encode_response(self, version: int, message: Message) -> Pieces:
         """The response in pieces: record batches are not copied."""
-        pieces: list[bytes | memoryview] = []
-        _writer(self.response, version, version >= self.flexible)(pieces, message)
-        return pieces
+        return _encode(self.response, version, version >= self.flexible, message)
+
+
+class _Allowance(threading.local):
+    """How many more items the message being decoded may have."""
+
+    left = 0
+
+    def take(self, count: int) -> None:
+        self.left -= count
+        if self.left < 0:
+            raise MalformedError(f"more than {MAX_ITEMS} items in one message")
+
+
+_allowance = _Allowance()
 
 
 def _decode(
     fields: tuple[Field, ...], version: int, flexible: bool, body: bytes, at: int
 ) -> Message:
+    _allowance.left = MAX_ITEMS
     try:
         message, _ = _reader(fields, version, flexible)(body, at)
-    except (struct.error, IndexError, UnicodeDecodeError) as error:
-        raise MalformedError(f"{error}") from error
+    except (struct.error, IndexError) as error:
+        raise MalformedError("the message ends too early") from error
     return message  # type: ignore[no-any-return]
 
 
-def _encode(fields: tuple[Field, ...], version: int, flexible: bool, message: Message) -> bytes:
-    pieces: list[bytes | memoryview] = []
+def _encode(fields: tuple[Field, ...], version: int, flexible: bool, message: Message) -> Pieces:
+    pieces: Pieces = []
     _writer(fields, version, flexible)(pieces, message)
-    return b"".join(pieces)
+    return pieces
 
 
-# --- compiled structs ---------------------------------------------------------------------------
+# --- structs ------------------------------------------------------------------------------------
 
 
 @cache
@@ -132,15 +153,20 @@ def _reader(fields: tuple[Field, ...], version: int, flexible: bool) -> Read:
 
 def _read_tags(known: dict[int, tuple[str, Read]], message: Message, buffer: bytes, at: int) -> int:
     count, at = read_uvarint(buffer, at)
+    if count:
+        _allowance.take(count)
     for _ in range(count):
         tag, at = read_uvarint(buffer, at)
         size, at = read_uvarint(buffer, at)
-        if at + size > len(buffer):
+        end = at + size
+        if end > len(buffer):
             raise MalformedError("a tagged field is longer than its message")
         if tag in known:
             name, read_field = known[tag]
-            message[name], _ = read_field(buffer, at)
-        at += size
+            message[name], at = read_field(buffer, at)
+            if at != end:
+                raise MalformedError(f"{name} is not of the size of its tagged field")
+        at = end
     return at
 
 
@@ -156,7 +182,7 @@ def _writer(fields: tuple[Field, ...], version: int, flexible: bool) -> Write:
         if f.tag is not None
     )
 
-    def write(out: list[bytes | memoryview], message: Message) -> None:
+    def write(out: Pieces, message: Message) -> None:
         for name, default, write_field in plain:
             write_field(out, message.get(name, default))
         if flexible:
@@ -166,54 +192,60 @@ def _writer(fields: tuple[Field, ...], version: int, flexible: bool) -> Write:
 
 
 def _write_tags(
-    known: Sequence[tuple[int, str, Any, Write]], message: Message, out: list[bytes | memoryview]
+    known: Sequence[tuple[int, str, Any, Write]], message: Message, out: Pieces
 ) -> None:
     given = [entry for entry in known if message.get(entry[1], entry[2]) != entry[2]]
     out.append(uvarint(len(given)))
     for tag, name, _, write_field in given:
-        pieces: list[bytes | memoryview] = []
+        pieces: Pieces = []
         write_field(pieces, message[name])
         out += [uvarint(tag), uvarint(sum(map(len, pieces))), *pieces]
 
 
+# --- fields and arrays --------------------------------------------------------------------------
+
+
 def _field_reader(field: Field, version: int, flexible: bool) -> Read:
     nullable = version >= field.nullable
-    if field.many:
-        return _array_reader(_item_reader(field, version, flexible), flexible, nullable)
-    if isinstance(field.kind, Kind):
-        return _required(_item_reader(field, version, flexible), field, nullable)
-    return _item_reader(field, version, flexible)
+    if not field.many:
+        return _item_reader(field, version, flexible, nullable=nullable)
+    # Kafka has no array whose items may be null.
+    read_item = _item_reader(field, version, flexible, nullable=False)
+    return _array_reader(field.name, read_item, flexible, nullable)
 
 
-def _required(read: Read, field: Field, nullable: bool) -> Read:
+def _item_reader(field: Field, version: int, flexible: bool, *, nullable: bool) -> Read:
+    if not isinstance(field.kind, Kind):
+        return _reader(field.kind, version, flexible)
+    read = field.kind.read_compact if flexible else field.kind.read
     if nullable or field.kind not in (STRING, BYTES):
         return read
+    return _required(field.name, read)
 
+
+def _required(name: str, read: Read) -> Read:
     def read_required(buffer: bytes, at: int) -> tuple[Any, int]:
         value, at = read(buffer, at)
         if value is None:
-            raise MalformedError(f"{field.name} is null")
+            raise MalformedError(f"{name} is null")
         return value, at
 
     return read_required
 
 
-def _item_reader(field: Field, version: int, flexible: bool) -> Read:
-    if isinstance(field.kind, Kind):
-        return field.kind.read_compact if flexible else field.kind.read
-    return _reader(field.kind, version, flexible)
-
-
-def _array_reader(read_item: Read, flexible: bool, nullable: bool) -> Read:
-    read_count = _read_compact_length if flexible else _read_int32
+def _array_reader(name: str, read_item: Read, flexible: bool, nullable: bool) -> Read:
+    read_count = read_compact_length if flexible else read_int32
 
     def read(buffer: bytes, at: int) -> tuple[list[Any] | None, int]:
         count, at = read_count(buffer, at)
-        if count < 0 and nullable:
+        if count < 0:
+            if not nullable:
+                raise MalformedError(f"{name} is null")
             return None, at
-        # An item takes a byte at least: a count beyond that is garbage, and must not cost memory.
-        if not 0 <= count <= len(buffer) - at:
-            raise MalformedError(f"an array of {count} items in {len(buffer) - at} bytes")
+        # An item takes a byte at least.
+        if count > len(buffer) - at:
+            raise MalformedError(f"{name}: {count} items in {len(buffer) - at} bytes")
+        _allowance.take(count)
         items = []
         for _ in range(count):
             item, at = read_item(buffer, at)
@@ -232,126 +264,13 @@ def _field_writer(field: Field, version: int, flexible: bool) -> Write:
 
 
 def _array_writer(write_item: Write, flexible: bool) -> Write:
-    def write(out: list[bytes | memoryview], items: Sequence[Any] | None) -> None:
+    def write(out: Pieces, items: Sequence[Any] | None) -> None:
         count = -1 if items is None else len(items)
-        out.append(uvarint(count + 1) if flexible else _INT32.pack(count))
+        if flexible:
+            out.append(compact_length(count))
+        else:
+            INT32.write(out, count)
         for item in items or ():
             write_item(out, item)
 
     return write
-
-
-# --- primitives ---------------------------------------------------------------------------------
-
-_INT16 = struct.Struct(">h")
-_INT32 = struct.Struct(">i")
-
-
-def uvarint(value: int) -> bytes:
-    """Unsigned varint, seven bits a byte, the least significant first."""
-    if value < 0x80:
-        return bytes((value,))
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def read_uvarint(buffer: bytes, at: int) -> tuple[int, int]:
-    value = buffer[at]
-    at += 1
-    if value < 0x80:
-        return value, at
-    value &= 0x7F
-    for shift in (7, 14, 21, 28):
-        byte = buffer[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise MalformedError("a varint longer than five bytes")
-
-
-def _read_int32(buffer: bytes, at: int) -> tuple[int, int]:
-    return _INT32.unpack_from(buffer, at)[0], at + 4
-
-
-def _read_int16(buffer: bytes, at: int) -> tuple[int, int]:
-    return _INT16.unpack_from(buffer, at)[0], at + 2
-
-
-def _read_compact_length(buffer: bytes, at: int) -> tuple[int, int]:
-    length, at = read_uvarint(buffer, at)
-    return length - 1, at
-
-
-def _fixed(code: str, default: Any) -> Kind:
-    layout = struct.Struct(">" + code)
-    size, unpack, pack = layout.size, layout.unpack_from, layout.pack
-
-    def read(buffer: bytes, at: int) -> tuple[Any, int]:
-        return unpack(buffer, at)[0], at + size
-
-    def write(out: list[bytes | memoryview], value: Any) -> None:
-        out.append(pack(value))
-
-    return Kind(default, read, write, read, write)
-
-
-def _sized(
-    default: Any,
-    from_bytes: Callable[[bytes], Any],
-    to_bytes: Callable[[Any], bytes | memoryview],
-    read_length: Callable[[bytes, int], tuple[int, int]],
-    pack_length: Callable[[int], bytes],
-) -> Kind:
-    """A length and that many bytes; length -1 is null."""
-
-    def reader(length_of: Callable[[bytes, int], tuple[int, int]]) -> Read:
-        def read(buffer: bytes, at: int) -> tuple[Any, int]:
-            length, at = length_of(buffer, at)
-            if length < 0:
-                return None, at
-            end = at + length
-            if end > len(buffer):
-                raise MalformedError(f"{length} bytes announced, {len(buffer) - at} there")
-            return from_bytes(buffer[at:end]), end
-
-        return read
-
-    def writer(length_bytes: Callable[[int], bytes]) -> Write:
-        def write(out: list[bytes | memoryview], value: Any) -> None:
-            if value is None:
-                out.append(length_bytes(-1))
-                return
-            data = to_bytes(value)
-            out.append(length_bytes(len(data)))
-            out.append(data)
-
-        return write
-
-    return Kind(
-        default,
-        reader(read_length),
-        writer(pack_length),
-        reader(_read_compact_length),
-        writer(lambda length: uvarint(length + 1)),
-    )
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-BOOL = _fixed("?", False)
-INT8 = _fixed("b", 0)
-INT16 = _fixed("h", 0)
-INT32 = _fixed("i", 0)
-INT64 = _fixed("q", 0)
-UUID = _fixed("16s", bytes(16))
-STRING = _sized("", lambda data: data.decode(), str.encode, _read_int16, _INT16.pack)
-BYTES = _sized(b"", _same, _same, _read_int32, _INT32.pack)
-# Record batches: nullable always.
-RECORDS = _sized(None, _same, _same, _read_int32, _INT32.pack)
