@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.local.broker.groups import Groups
@@ -23,7 +23,7 @@ class NodeOptions:
     default_partitions: int = 1
     auto_create_topics: bool = False
     rebalance_delay_ms: int = 0
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
 
 class Node:

@@ -68,7 +68,7 @@ class Connection(asyncio.Protocol):
         self._count_memory()
         self._serve_all()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         self._connections.discard(self)
         self._received.clear()
         self._node.memory.used -= self._held

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from typing import Any
 
 from deploy.local.broker.errors import Code, RefusedError
@@ -17,29 +16,16 @@ _READ_COMMITTED = 1
 LEADER_EPOCH = 0
 
 
-@dataclass(slots=True)
-class _Answer:
-    """A response in the making, and whether it must go out even with few bytes in it."""
-
-    message: Message
-    size: int = 0
-    failed: bool = False
-
-
 def fetch(node: Node, request: Request) -> Message | Awaitable[Message]:
     """Records at once where there are `min_bytes` of them, else within `max_wait_ms`."""
     body = request.body
     if body["session_id"] != 0:
         # Sessions (KIP-227) are not kept: a client that hears this fetches in full.
         return {"error_code": Code.FETCH_SESSION_ID_NOT_FOUND}
-    answer = _read(node, body)
-    if _complete(answer, body) or body["max_wait_ms"] <= 0:
+    answer = _Answer(node, body)
+    if answer.complete or body["max_wait_ms"] <= 0:
         return answer.message
     return _wait(node, body)
-
-
-def _complete(answer: _Answer, body: Message) -> bool:
-    return answer.failed or answer.size >= body["min_bytes"]
 
 
 async def _wait(node: Node, body: Message) -> Message:
@@ -55,8 +41,8 @@ async def _wait(node: Node, body: Message) -> Message:
         while True:
             await woken.wait()
             woken.clear()
-            answer = _read(node, body)
-            if _complete(answer, body) or loop.time() >= deadline:
+            answer = _Answer(node, body)
+            if answer.complete or loop.time() >= deadline:
                 return answer.message
     finally:
         timer.cancel()
@@ -73,44 +59,54 @@ def _logs(node: Node, body: Message) -> list[PartitionLog]:
     ]
 
 
-def _read(node: Node, body: Message) -> _Answer:
-    committed = body["isolation_level"] == _READ_COMMITTED
-    left = min(body["max_bytes"], node.options.limits.fetch_response, node.memory.left)
-    responses: list[dict[str, Any]] = []
-    answer = _Answer({"responses": responses})
-    for asked in body["topics"]:
-        partitions = []
-        for part in asked["partitions"]:
-            response = _partition(node, asked["topic"], part, committed, left - answer.size, answer)
-            partitions.append(response)
-        responses.append({"topic": asked["topic"], "partitions": partitions})
-    return answer
+class _Answer:
+    """What a fetch reads now: its message, and whether that must go out without waiting."""
 
+    def __init__(self, node: Node, body: Message) -> None:
+        self._topics = node.topics
+        self._committed = body["isolation_level"] == _READ_COMMITTED
+        self._left = min(body["max_bytes"], node.options.limits.fetch_response, node.memory.left // 2)
+        self._size = 0
+        self._failed = False
+        responses = [
+            {
+                "topic": asked["topic"],
+                "partitions": [
+                    self._partition(asked["topic"], part) for part in asked["partitions"]
+                ],
+            }
+            for asked in body["topics"]
+        ]
+        self.message: Message = {"responses": responses}
+        self.complete = self._failed or self._size >= body["min_bytes"]
 
-def _partition(
-    node: Node, topic: str, part: dict[str, Any], committed: bool, left: int, answer: _Answer
-) -> dict[str, Any]:
-    index, offset = part["partition"], part["fetch_offset"]
-    try:
-        log = node.topics.partition(topic, index)
-        _check(log, offset, part["current_leader_epoch"])
-    except RefusedError as refused:
-        answer.failed = True
-        return {"partition_index": index, "error_code": refused.code, "high_watermark": -1}
-    upto = log.stable_offset if committed else log.end_offset
-    # The first records of a response go out even when they are larger than all limits.
-    size = min(part["partition_max_bytes"], left)
-    first = answer.size == 0
-    records = log.read(offset, size, upto=upto, whole_batch=first) if size > 0 or first else b""
-    answer.size += len(records)
-    return {
-        "partition_index": index,
-        "high_watermark": log.end_offset,
-        "last_stable_offset": log.stable_offset,
-        "log_start_offset": log.start_offset,
-        "aborted_transactions": _aborted(log, offset, upto) if committed else None,
-        "records": records,
-    }
+    def _partition(self, topic: str, part: dict[str, Any]) -> dict[str, Any]:
+        index, offset = part["partition"], part["fetch_offset"]
+        try:
+            log = self._topics.partition(topic, index)
+            _check(log, offset, part["current_leader_epoch"])
+        except RefusedError as refused:
+            self._failed = True
+            return {"partition_index": index, "error_code": refused.code, "high_watermark": -1}
+        upto = log.stable_offset if self._committed else log.end_offset
+        return {
+            "partition_index": index,
+            "high_watermark": log.end_offset,
+            "last_stable_offset": log.stable_offset,
+            "log_start_offset": log.start_offset,
+            "aborted_transactions": _aborted(log, offset, upto) if self._committed else None,
+            "records": self._read(log, offset, upto, part["partition_max_bytes"]),
+        }
+
+    def _read(self, log: PartitionLog, offset: int, upto: int, max_bytes: int) -> bytes:
+        # The first records of a response go out even when they are larger than all limits.
+        first = self._size == 0
+        size = min(max_bytes, self._left - self._size)
+        if offset >= upto or (size <= 0 and not first):
+            return b""
+        records = log.read(offset, max(size, 0), upto=upto, whole_batch=first)
+        self._size += len(records)
+        return records
 
 
 def _check(log: PartitionLog, offset: int, leader_epoch: int) -> None:

@@ -15,7 +15,7 @@ from deploy.local.broker.wire import Message
 _NO_ID = bytes(16)
 
 
-def api_versions(node: Node, request: Request) -> Message:
+def api_versions(_node: Node, _request: Request) -> Message:
     """Every request type with the versions this broker speaks."""
     return spoken(Code.NONE)
 
