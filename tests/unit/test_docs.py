@@ -19,6 +19,7 @@ from tests.golden.write import FOLDER
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+BROKER = (ROOT / "docs" / "broker.md").read_text()
 MESSAGES = (ROOT / "docs" / "messages.md").read_text()
 
 
@@ -88,6 +89,34 @@ def test_every_reason_is_explained() -> None:
     assert {f"`{reason}`" for reason in Reason} == set(
         re.findall(r"^\| (`[a-z_]+`) \|", MESSAGES.split("| reason |")[1], re.MULTILINE)
     )
+
+
+def test_the_broker_page_lists_the_apis_and_versions_that_are_spoken() -> None:
+    from deploy.local.broker.messages import APIS
+
+    rows = re.findall(r"^\| (\w+) \| (\d+) \| (\d+)(?: to (\d+))? \|$", BROKER, re.MULTILINE)
+    listed = [(name, int(key), int(low), int(high or low)) for name, key, low, high in rows]
+
+    assert listed == [(a.name, a.key, a.oldest, a.newest) for _, a in sorted(APIS.items())]
+
+
+def test_the_broker_page_has_the_bounds_in_force() -> None:
+    from deploy.local.broker.limits import Limits, MiB
+    from deploy.local.broker.options import OPTIONS
+    from deploy.local.broker.topics import MAX_PARTITIONS
+
+    limits = Limits()
+    cells = re.findall(r"^\| ([a-z][^|]*) \| ([\d,]+(?: \w+)?)", BROKER, re.MULTILINE)
+
+    assert dict(cells) == {
+        "connections": f"{limits.connections:,}",
+        "size of a request": f"{limits.request // MiB} MiB",
+        "memory of requests and responses, all clients together": f"{limits.memory // MiB} MiB",
+        "size of a fetch's response": f"{limits.fetch_response // MiB} MiB",
+        "silence of a client": f"{limits.idle_s:.0f} s",
+        "size of a record batch": f"{int(OPTIONS['max.message.bytes'].default):,} bytes",
+        "partitions of a topic": f"{MAX_PARTITIONS:,}",
+    }
 
 
 def test_examples_are_the_golden_files() -> None:
