@@ -11,20 +11,25 @@ from deploy.local.state import StackState, read_state
 from schemas.settings import ClickHouseSettings
 from storage import queries
 from storage.client import Client, connect
+from tests.fixtures.brokers import BrokerKind, default_kind
 
 
 class Stack:
-    """The command line on one data directory."""
+    """The command line on one data directory; `broker` is the kind that `up` starts."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, broker: BrokerKind | None = None) -> None:
         self.data_dir = data_dir
+        self._broker = broker or default_kind()
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "thalweg.main", *arguments]
         others = {key: value for key, value in os.environ.items() if not key.startswith("THALWEG_")}
+        environment = {"THALWEG_LOCAL__KAFKA_HEAP_MB": "384"}
+        if self._broker == "embedded":
+            environment["KAFKA_HOME"] = ""
         return subprocess.run(
             [*command, "--data-dir", str(self.data_dir)],
-            env={**others, "THALWEG_LOCAL__KAFKA_HEAP_MB": "384"},
+            env={**others, **environment},
             capture_output=True,
             text=True,
             timeout=180,

@@ -131,7 +131,10 @@ def find_java() -> str:
     java = shutil.which(str(Path(java_home) / "bin" / "java") if java_home else "java")
     if java is None:
         where = f"JAVA_HOME={java_home} holds none" if java_home else "none is on the PATH"
-        raise ConfigurationError(f"Kafka needs Java {OLDEST_JAVA} or newer, and {where}")
+        raise ConfigurationError(
+            f"Kafka needs Java {OLDEST_JAVA} or newer, and {where}: install one, or unset"
+            " KAFKA_HOME to use the development broker"
+        )
     text = subprocess.run(
         [java, "-version"], capture_output=True, text=True, timeout=60, check=False
     ).stderr

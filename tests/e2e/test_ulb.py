@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from tests.deployment import until
-from tests.fixtures.kafka import require_kafka
+from tests.fixtures.brokers import default_kind
+from tests.fixtures.kafka import require_broker
 from tests.stack import Stack
-
-pytestmark = pytest.mark.kafka
 
 FILE = Path(__file__).resolve().parents[3] / "shared" / "data" / "ulb_creditcard_sample_1722.csv"
 PIPELINE = "ulb-creditcard-sample-1722"
@@ -23,7 +22,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
     """A running stack without a pipeline."""
     if not FILE.exists():
         pytest.skip(f"the sample of real card payments is not there: {FILE}")
-    require_kafka()
+    require_broker(default_kind())
     running = Stack(tmp_path / "data")
     try:
         running.up()

@@ -1,4 +1,4 @@
-"""`thalweg up` with its real parts: a Kafka, a ClickHouse, and the workers of a pipeline."""
+"""`thalweg up` with its real parts: a broker, a ClickHouse, and the workers of a pipeline."""
 
 import os
 import random
@@ -12,18 +12,19 @@ import pytest
 from deploy.local.children import is_same_process
 from deploy.local.state import StackState
 from tests.deployment import until
-from tests.fixtures.kafka import require_kafka
+from tests.fixtures.brokers import BrokerKind
+from tests.fixtures.kafka import require_broker
 from tests.stack import Stack
 
-pytestmark = pytest.mark.kafka
+pytestmark = pytest.mark.every_broker
 N_ROWS = 300
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory, broker_kind: BrokerKind) -> Iterator[Stack]:
     """A running stack with one pipeline, `people`, made while it ran."""
-    require_kafka()
-    running = Stack(tmp_path_factory.mktemp("stack") / "data")
+    require_broker(broker_kind)
+    running = Stack(tmp_path_factory.mktemp("stack") / "data", broker_kind)
     try:
         running.up()
         made = running.run("bootstrap", str(labelled_file(running.data_dir)), "--label", "outcome")
@@ -58,6 +59,39 @@ def test_a_pipeline_made_while_the_stack_runs_scores_a_replayed_file(stack: Stac
     names = {each["name"] for each in status["processes"]}
     assert names == {"broker", "clickhouse", "score-people", "log-people"}
     assert {each["state"] for each in status["processes"]} == {"running"}
+
+
+def test_status_says_what_kind_of_broker_it_is_where_its_address_is(
+    stack: Stack, broker_kind: BrokerKind
+) -> None:
+    kinds = {
+        "embedded": "development broker: single node, no replication, no TLS",
+        "apache": "Apache Kafka out of KAFKA_HOME",
+    }
+
+    line = f"Kafka       {stack.state.bootstrap_servers}  ({kinds[broker_kind]})"
+    assert line in stack.run("status").stdout.splitlines()
+    assert stack.status()["broker"] == kinds[broker_kind]
+
+
+def test_a_broker_s_files_lie_in_the_folder_of_its_kind(
+    stack: Stack, broker_kind: BrokerKind
+) -> None:
+    folders = {path.name for path in stack.data_dir.iterdir()} & {"broker", "kafka"}
+
+    assert folders == {"broker" if broker_kind == "embedded" else "kafka"}
+
+
+def test_a_killed_broker_is_started_again_and_nothing_is_lost_or_doubled(stack: Stack) -> None:
+    before, broker = stack.n_logged("people"), process(stack.state, "broker")
+    os.kill(broker.pid, signal.SIGKILL)
+    replayed = stack.run("replay", str(stack.data_dir / "people.csv"))
+
+    assert replayed.returncode == 0, replayed.stderr
+    until(lambda: stack.n_logged("people") == before + N_ROWS)
+    until(lambda: all(each["lag"] == 0 for each in stack.status()["lag"]))
+    assert stack.n_logged("people") == before + N_ROWS
+    assert process(stack.state, "broker").restarts == broker.restarts + 1
 
 
 def test_topics_tail_decodes_json_and_arrow(stack: Stack) -> None:
