@@ -31,6 +31,7 @@ class StartError(Exception):
 
 def run(options: NodeOptions, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT; raises StartError when it cannot start."""
+    _configure_logs()
     with _hold(options.data_dir):
         asyncio.run(_serve(options, host, port))
 
@@ -87,6 +88,19 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _configure_logs() -> None:
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 async def _every(seconds: float, chore: Callable[[], None]) -> None:
