@@ -17,7 +17,7 @@ from confluent_kafka import KafkaError
 from tests.contract.broker.clients import until
 
 TIMEOUT_S = 15.0
-_RETRIABLE = {KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE}
+RETRIABLE = {KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE}
 
 
 class Closed(Exception):
@@ -45,9 +45,17 @@ class Wire:
 
     def call(self, request: Any) -> dict[str, Any]:
         """Send one of aiokafka's requests and return the answer; raises Closed."""
+        self.start(request)
+        return self.finish(request)
+
+    def start(self, request: Any) -> None:
+        """Send it without waiting for the answer."""
         self._correlation += 1
         header = request.build_request_header(self._correlation, "wire").encode()
         self.send(header + request.encode())
+
+    def finish(self, request: Any) -> dict[str, Any]:
+        """The answer to `request`, which was sent last."""
         frame = self.receive()
         assert struct.unpack_from(">i", frame) == (self._correlation,)
         skipped = 5 if request.FLEXIBLE_VERSION else 4  # an empty set of tags is one byte
@@ -114,7 +122,7 @@ def new_producer_id(wire: Wire) -> int:
 
     def ask() -> dict[str, Any] | None:
         answer = wire.call(InitProducerIdRequest_v0(None, 60_000))
-        return None if answer["error_code"] in _RETRIABLE else answer
+        return None if answer["error_code"] in RETRIABLE else answer
 
     answer = until(ask)
     assert (answer["error_code"], answer["producer_epoch"]) == (0, 0)
