@@ -261,14 +261,23 @@ class Transactions:
         """Carry out what was decided; harmless where some of it was done before."""
         commit = prepared.state is State.PREPARE_COMMIT
         for partition_log in self._logs(prepared.partitions):
-            partition_log.append_marker(
-                prepared.producer.id, prepared.producer.epoch, commit=commit, now_ms=self._now_ms()
-            )
+            self._mark(partition_log, prepared.producer, commit=commit)
         for group in prepared.groups:
             self._offsets.release(group, prepared.producer.id, commit=commit)
         completed = prepared.completed(self._now_ms())
         self._put(completed)
         return completed
+
+    def _mark(self, partition_log: PartitionLog, producer: Producer, *, commit: bool) -> None:
+        try:
+            partition_log.append_marker(
+                producer.id, producer.epoch, commit=commit, now_ms=self._now_ms()
+            )
+        except RefusedError as error:
+            if error.code is not Code.INVALID_PRODUCER_EPOCH:
+                raise
+            # The log is ahead of the store (a power failure): the next start aborts what is open.
+            log.error("marker_refused", producer_id=producer.id, error=str(error))
 
     def _logs(self, partitions: Iterable[TopicPartition]) -> Iterator[PartitionLog]:
         """The logs of those partitions that were not deleted meanwhile."""
