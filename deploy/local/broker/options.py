@@ -89,10 +89,10 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 
 
 def _policies(text: str) -> frozenset[str]:
-    parts = list_of(text)
-    if not set(parts) <= {"delete", "compact"} or len(set(parts)) < len(parts):
-        raise ValueError("must be delete, compact or both")
-    return frozenset(parts)
+    policies = frozenset(list_of(text))
+    if not policies <= {"delete", "compact"}:
+        raise ValueError("must be delete, compact, both or neither")
+    return policies
 
 
 def list_of(text: str) -> list[str]:

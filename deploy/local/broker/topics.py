@@ -70,11 +70,7 @@ class Topics:
         """Raises RefusedError where such a topic cannot be created."""
         if name in self._topics:
             raise RefusedError(Code.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
-        if not _NAME.fullmatch(name) or name in {".", ".."}:
-            raise RefusedError(
-                Code.INVALID_TOPIC,
-                f"'{name}' is no topic name: 1 to 249 letters, digits, '.', '_' or '-'",
-            )
+        check_name(name)
         self._check_no_collision(name)
         _check_partitions(partitions)
         return topic_config(overrides)
@@ -166,6 +162,15 @@ class Topics:
         for folder in self._directory.iterdir():
             if folder.name not in known:
                 shutil.rmtree(folder)
+
+
+def check_name(name: str) -> None:
+    """Raises RefusedError(INVALID_TOPIC) for what no topic may be called."""
+    if not _NAME.fullmatch(name) or name in {".", ".."}:
+        raise RefusedError(
+            Code.INVALID_TOPIC,
+            f"'{name}' is no topic name: 1 to 249 letters, digits, '.', '_' or '-'",
+        )
 
 
 def _check_partitions(partitions: int) -> None:

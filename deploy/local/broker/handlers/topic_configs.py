@@ -14,6 +14,7 @@ from deploy.local.broker.messages.admin import (
 from deploy.local.broker.node import NODE_ID, Node
 from deploy.local.broker.options import OPTIONS, ConfigType, list_of
 from deploy.local.broker.requests import Handler, Request
+from deploy.local.broker.topics import check_name
 from deploy.local.broker.wire import Message
 
 _TOPIC, _BROKER = 2, 4
@@ -56,6 +57,7 @@ def _option(name: str, override: str | None) -> Message:
         ),
         "config_type": option.type,
         "synonyms": synonyms,
+        "documentation": None,
     }
 
 
@@ -85,6 +87,7 @@ def _broker_options(node: Node, reached_at: tuple[str, int]) -> list[Message]:
             "config_source": _Source.STATIC_BROKER_CONFIG,
             "config_type": kind,
             "synonyms": [_synonym(name, value, _Source.STATIC_BROKER_CONFIG)],
+            "documentation": None,
         }
         for name, value, kind in rows
     ]
@@ -111,6 +114,7 @@ def _configs(node: Node, request: Request, resource: Message) -> list[Message]:
         resource["configuration_keys"],
     )
     if kind == _TOPIC:
+        check_name(name)
         configs = described(node.topics.named(name).overrides)
     elif kind == _BROKER:
         # The empty name asks for what was set for all brokers: nothing can be, here.
@@ -120,7 +124,7 @@ def _configs(node: Node, request: Request, resource: Message) -> list[Message]:
     return [
         config if request.body["include_synonyms"] else config | {"synonyms": []}
         for config in configs
-        if keys is None or config["name"] in keys
+        if not keys or config["name"] in keys
     ]
 
 
@@ -171,6 +175,8 @@ def _alter(
             if times[kind, name] > 1:
                 raise RefusedError(Code.INVALID_REQUEST, "Each resource must appear at most once.")
             _check_alterable(kind)
+            check_name(name)
+            _check_once(resource["configs"])
             topic = node.topics.named(name)
             overrides = new_overrides(topic.overrides, resource["configs"])
             if body["validate_only"]:
@@ -190,6 +196,11 @@ def _check_alterable(kind: int) -> None:
         )
     if kind != _TOPIC:
         raise RefusedError(Code.INVALID_REQUEST, f"Unsupported resource type: {kind}")
+
+
+def _check_once(configs: list[Message]) -> None:
+    if len({config["name"] for config in configs}) < len(configs):
+        raise RefusedError(Code.INVALID_REQUEST, "Error due to duplicate config keys")
 
 
 def _check_values(configs: list[Message]) -> None:
