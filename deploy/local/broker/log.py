@@ -13,10 +13,12 @@ import structlog
 
 from deploy.local.broker.batches import HEADER_SIZE, Batch, marker, placed
 from deploy.local.broker.checks import check_batch
+from deploy.local.broker.compactor import Compactor
 from deploy.local.broker.configs import TopicConfig
 from deploy.local.broker.errors import Code, RefusedError
 from deploy.local.broker.index import replace_file
 from deploy.local.broker.recovery import open_segments
+from deploy.local.broker.retention import count_expired
 from deploy.local.broker.segment import Segment, log_path, size_of
 
 log = structlog.get_logger(__name__)
@@ -47,6 +49,8 @@ class PartitionLog:
         self._active = self._segments[-1]
         self._in_use = self._active
         self._start = max(self._start, self._segments[0].base_offset)
+        self._producers.forget_aborted(self._start)
+        self._compactor = Compactor(directory, self._segments, self._producers)
 
     @property
     def start_offset(self) -> int:
@@ -162,14 +166,37 @@ class PartitionLog:
         if offset > self._start:
             replace_file(self._directory / _START, str(offset).encode())
             self._start = offset
-            while len(self._segments) > 1 and self._segments[1].base_offset <= offset:
-                self._segments.pop(0).remove()
-            self._producers.forget_aborted(offset)
+            bases = [segment.base_offset for segment in self._segments]
+            self._drop(bisect_right(bases, offset) - 1)
         return self._start
+
+    def retain(self, now_ms: int) -> None:
+        """Do what is due by time: roll, delete what retention lets go, forget silent producers."""
+        active = self._active
+        if self._in_use is not active:
+            self._in_use.rest()
+        self._producers.expire(now_ms)
+        if active.size and now_ms - active.first_append_ms >= self.config.segment_ms:
+            self._roll()
+        elif active.size - active.covered >= _CHECKPOINT_BYTES:
+            active.save_index(self._producers.dump())
+        n_expired = count_expired(self._segments, self.config, now_ms, self.stable_offset)
+        if n_expired == len(self._segments):
+            self._roll()
+        self._drop(n_expired)
+
+    async def clean(self, now_ms: int) -> None:
+        """Compact the log where that is due; failures are logged. The loop stays free meanwhile."""
+        if self.gone or not self.config.compacts:
+            return
+        if self._compactor.should_roll(self.config, now_ms, self.stable_offset):
+            self._roll()
+        await self._compactor.run(self.config, now_ms, self._start, self.stable_offset)
 
     def close(self, *, gone: bool = False) -> None:
         """Close the files, and unless the topic is `gone`, spare the next start reading them."""
         self.gone = self.gone or gone
+        self._compactor.cancel()
         if not gone and self._active.size > self._active.covered:
             self._active.save_index(self._producers.dump())
         for segment in self._segments:
@@ -184,15 +211,28 @@ class PartitionLog:
             or now_ms - active.first_append_ms >= self.config.segment_ms
             or batch.header.last_offset - active.base_offset > _MAX_DELTA
         ):
-            active = self._roll()
+            try:
+                active = self._roll()
+            except OSError as error:
+                raise RefusedError(Code.KAFKA_STORAGE_ERROR, f"a new segment: {error}") from error
         active.append(batch, now_ms)
 
     def _roll(self) -> Segment:
         """Start a new segment."""
         self._active.seal(self._producers.dump())
         self._active = Segment(log_path(self._directory, self._active.next_offset))
+        self._active.create()
         self._segments.append(self._active)
         return self._active
+
+    def _drop(self, n_segments: int) -> None:
+        """Delete the oldest segments; the start moves with them."""
+        for segment in self._segments[:n_segments]:
+            log.info("segment_deleted", segment=str(segment.path), bytes=segment.size)
+            segment.remove()
+        del self._segments[:n_segments]
+        self._start = max(self._start, self._segments[0].base_offset)
+        self._producers.forget_aborted(self._start)
 
     def _number_at(self, offset: int) -> int:
         """The number of the last segment that starts at or before `offset`, or 0."""

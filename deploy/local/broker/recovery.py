@@ -15,6 +15,7 @@ from deploy.local.broker.batches import (
 from deploy.local.broker.index import read_index
 from deploy.local.broker.producers import Producers
 from deploy.local.broker.segment import Segment
+from deploy.local.broker.swap import finish_swaps
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +28,7 @@ def open_segments(directory: Path) -> tuple[list[Segment], Producers]:
     What a crash left behind the last whole batch of the last segment is cut off, with a warning.
     Damage in an earlier segment hides what follows it in that segment, with an error.
     """
+    finish_swaps(directory)
     for leftover in directory.glob("*.tmp"):
         leftover.unlink()
     paths = sorted(directory.glob("*.log"))
@@ -49,6 +51,15 @@ def open_segments(directory: Path) -> tuple[list[Segment], Producers]:
             segment.rest()
         segments.append(segment)
     return segments, producers
+
+
+def known_segment(path: Path) -> Segment:
+    """A segment of which the index file says all; raises OSError where it does not."""
+    segment, known = Segment(path), read_index(path.with_suffix(".index"))
+    if known is None or known.covers != path.stat().st_size:
+        raise OSError(f"the index of {path.name} is damaged")
+    segment.adopt(known)
+    return segment
 
 
 def _check(segment: Segment, producers: Producers, n_bytes: int, *, last: bool) -> None:

@@ -69,7 +69,7 @@ class Segment:
         self.index = known.index
 
     def append(self, batch: Batch, now_ms: int) -> None:
-        """Write a batch behind the last; raises RefusedError(KAFKA_STORAGE_ERROR), then nothing is."""
+        """Write a batch behind the last; raises RefusedError(KAFKA_STORAGE_ERROR)."""
         try:
             written = os.pwrite(self._open(), batch.data, self.size)
         except OSError as error:
@@ -90,7 +90,7 @@ class Segment:
         self._recent_positions.append(self.size)
         if self.first_append_ms == NO_TIMESTAMP:
             self.first_append_ms = now_ms
-        if header.max_timestamp > self.max_timestamp and not header.control:
+        if header.max_timestamp > self.max_timestamp and header.records and not header.control:
             self.max_timestamp = header.max_timestamp
         self.next_offset = header.last_offset + 1
         self.size += header.size
@@ -166,6 +166,16 @@ class Segment:
             if record.offset >= start_offset and (best is None or record.timestamp > best[1]):
                 best = (record.offset, record.timestamp)
         return best
+
+    def latest_ms(self) -> int:
+        """The largest timestamp; the time of the last write where no record has one."""
+        if self.max_timestamp != NO_TIMESTAMP:
+            return self.max_timestamp
+        return int(self.path.stat().st_mtime * 1000) if self.size else NO_TIMESTAMP
+
+    def create(self) -> None:
+        """Make the file, so that a start knows where offsets go on. Raises OSError."""
+        self._open()
 
     def save_index(self, producers: dict[str, Any]) -> None:
         """Write the index file; `producers` is their state as of this segment's end. OSError."""
