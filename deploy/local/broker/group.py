@@ -9,19 +9,27 @@ static members KIP-345, for member ids KIP-394.
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 import structlog
 
 from deploy.local.broker.errors import Code
+from deploy.local.broker.group_rules import (
+    State,
+    check_commit,
+    check_join,
+    check_member,
+    check_sync,
+)
 from deploy.local.broker.members import (
     Join,
     Joined,
     JoinWait,
     Member,
+    Sync,
     Synced,
     SyncWait,
     answer,
+    new_member,
     select_protocol,
 )
 from deploy.local.broker.roster import Roster
@@ -32,22 +40,35 @@ log = structlog.get_logger(__name__)
 NEW_MEMBER_TIMEOUT_MS = 5 * 60 * 1000
 
 
-class State(StrEnum):
-    """Kafka's names, as ListGroups and DescribeGroups show them; Dead is a group that is not."""
-
-    EMPTY = "Empty"
-    PREPARING = "PreparingRebalance"
-    COMPLETING = "CompletingRebalance"
-    STABLE = "Stable"
-    DEAD = "Dead"
-
-
 @dataclass(frozen=True, slots=True)
 class GroupOptions:
     """`rebalance_delay_ms`: how long an empty group waits for more members than the first."""
 
     rebalance_delay_ms: int = 0
     max_members: int = 1000
+
+
+@dataclass(slots=True)
+class _JoinPhase:
+    """Until when the members are waited for.
+
+    From empty that is a delay, whoever has joined; while newcomers arrive it is put off, by
+    `delay_left_ms` in all.
+    """
+
+    deadline_ms: int
+    from_empty: bool = False
+    delay_left_ms: int = 0
+    newcomer: bool = False
+
+    def put_off(self, now_ms: int, delay_ms: int) -> bool:
+        delay_ms = min(delay_ms, self.delay_left_ms)
+        if not self.newcomer or not delay_ms:
+            return False
+        self.newcomer = False
+        self.delay_left_ms -= delay_ms
+        self.deadline_ms = now_ms + delay_ms
+        return True
 
 
 class Group:
@@ -73,47 +94,34 @@ class Group:
         self._options = options
         self._now_ms = now_ms
         self._save = save
-        self._join_deadline_ms: int | None = None
-        self._sync_deadline_ms: int | None = None
-        # Members of this generation whose sync has not come.
+        self._joining = _JoinPhase(0)  # while PreparingRebalance
+        # Members of this generation whose sync has not come, and when they are late.
         self._unsynced: set[str] = set()
-        # The first rebalance of an empty group waits for its delay, not for its members; it may
-        # be put off while newcomers arrive, by `_delay_left_ms` in all.
-        self._from_empty = False
-        self._newcomer = False
-        self._delay_left_ms = 0
+        self._sync_deadline_ms = 0
+
+    def restore(
+        self, generation: int, protocol_type: str | None, protocol_name: str | None
+    ) -> None:
+        """Be as the store has it, with the roster already filled: Stable, or Empty without one."""
+        self.generation = generation
+        self.protocol_type, self.protocol_name = protocol_type, protocol_name
+        self.state = State.STABLE if len(self.roster) else State.EMPTY
+        for member in self.roster.all():
+            self._heard(member)
 
     # --- joining --------------------------------------------------------------------------------
 
     def join(self, join: Join, wait: JoinWait) -> None:
         """Answer `wait` with a generation to sync, at once or when the others have joined too."""
-        refused = self._refused(join)
-        if refused is not None:
-            answer(wait, refused)
+        code = check_join(self, join, self._options.max_members)
+        if code is not Code.NONE:
+            answer(wait, Joined(code, join.member_id))
         elif not join.member_id:
             self._join_unknown(join, wait)
         elif join.member_id in self.roster.asked:
             self._add(join.member_id, join, wait)
         else:
             self._rejoin(self.roster[join.member_id], join, wait)
-
-    def _refused(self, join: Join) -> Joined | None:
-        taken = len(self.roster) + len(self.roster.asked)
-        is_new = not join.member_id and self.roster.instance(join.instance_id) is None
-        if is_new and taken >= self._options.max_members:
-            return Joined(Code.GROUP_MAX_SIZE_REACHED)
-        if not self._supports(join):
-            return Joined(Code.INCONSISTENT_GROUP_PROTOCOL, join.member_id)
-        if not join.member_id or join.member_id in self.roster.asked:
-            return None
-        code = self.roster.check(join.member_id, join.instance_id)
-        return None if code is Code.NONE else Joined(code, join.member_id)
-
-    def _supports(self, join: Join) -> bool:
-        if self.state is State.EMPTY:
-            return bool(join.protocol_type and join.protocols)
-        names = {name for name, _ in join.protocols}
-        return join.protocol_type == self.protocol_type and self.roster.supports(names)
 
     def _join_unknown(self, join: Join, wait: JoinWait) -> None:
         member_id = f"{join.instance_id or join.client_id}-{uuid.uuid4()}"
@@ -129,40 +137,30 @@ class Group:
     def _add(self, member_id: str, join: Join, wait: JoinWait) -> None:
         if not len(self.roster):
             self.protocol_type = join.protocol_type
-        self._newcomer = self._newcomer or self.state is State.PREPARING
-        self.roster.add(
-            Member(
-                member_id,
-                join.instance_id,
-                join.client_id,
-                join.client_host,
-                join.session_timeout_ms,
-                join.rebalance_timeout_ms,
-                join.protocols,
-                deadline_ms=self._now_ms() + NEW_MEMBER_TIMEOUT_MS,
-                is_new=True,
-                join_wait=wait,
-            )
-        )
+        member = new_member(member_id, join, wait)
+        member.deadline_ms = self._now_ms() + NEW_MEMBER_TIMEOUT_MS
+        self.roster.add(member)
+        self._joining.newcomer = True
         self._rebalance("member_joined", member_id)
 
     def _rejoin(self, member: Member, join: Join, wait: JoinWait) -> None:
-        unchanged = member.protocols == join.protocols
         leads = member.id == self.roster.leader
-        if unchanged and (
-            self.state is State.COMPLETING or (self.state is State.STABLE and not leads)
-        ):
+        told = self.state is State.COMPLETING or (self.state is State.STABLE and not leads)
+        if told and member.protocols == join.protocols:
             # It may have missed the answer to its join: it is told again, and may sync.
-            answer(wait, self._joined(member))
+            answer(wait, self._joined(member, self.roster.leader))
         else:
             # A leader that joins again wants to assign anew, say because partitions were added.
             member.update(join, wait)
             self._rebalance("member_rejoined", member.id)
 
     def _replace_static(self, static: Member, member_id: str, join: Join, wait: JoinWait) -> None:
-        leader = self.roster.leader
+        leader, old_id = self.roster.leader, static.id
         member = self.roster.replace(static, member_id, join, wait)
         self._heard(member)
+        if old_id in self._unsynced:
+            self._unsynced.remove(old_id)
+            self._unsynced.add(member_id)
         if self.state is not State.STABLE:
             # Also while the leader assigns: it would assign to the old member id.
             self._rebalance("static_member_replaced", member_id)
@@ -172,26 +170,17 @@ class Group:
             self._save(self)
             # Told the old leader's id even where it leads: the group is Stable and would not take
             # an assignment from it. It syncs like a follower and gets what it had.
-            member.answer_join(
-                Joined(
-                    Code.NONE,
-                    member_id,
-                    self.generation,
-                    self.protocol_type,
-                    self.protocol_name,
-                    leader,
-                )
-            )
+            member.answer_join(self._joined(member, leader))
 
-    def _joined(self, member: Member) -> Joined:
+    def _joined(self, member: Member, leader: str) -> Joined:
         return Joined(
             Code.NONE,
             member.id,
             self.generation,
             self.protocol_type,
             self.protocol_name,
-            self.roster.leader,
-            self.roster.peers(self.protocol_name) if member.id == self.roster.leader else (),
+            leader,
+            self.roster.peers(self.protocol_name) if member.id == leader else (),
         )
 
     # --- rebalancing ----------------------------------------------------------------------------
@@ -203,38 +192,36 @@ class Group:
             return
         log.info("group_rebalances", group=self.id, reason=reason, member=member_id)
         if self.state is State.COMPLETING:
-            self._assign({}, Code.REBALANCE_IN_PROGRESS)
-        self._from_empty = self.state is State.EMPTY
-        self._newcomer = False
+            self._hand_out({}, Code.REBALANCE_IN_PROGRESS)
         self._unsynced.clear()
-        self._sync_deadline_ms = None
-        self.state = State.PREPARING
-        timeout_ms = max(self.roster.rebalance_timeout_ms(), 0)
-        delay_ms = self._options.rebalance_delay_ms
-        if self._from_empty:
-            self._delay_left_ms = max(timeout_ms - delay_ms, 0)
-            self._join_deadline_ms = self._now_ms() + delay_ms
-            if not delay_ms:
-                self._complete_join()
+        timeout_ms, delay_ms = self.roster.rebalance_timeout_ms(), self._options.rebalance_delay_ms
+        if self.state is State.EMPTY:
+            self._joining = _JoinPhase(
+                self._now_ms() + delay_ms, from_empty=True, delay_left_ms=timeout_ms - delay_ms
+            )
         else:
-            self._join_deadline_ms = self._now_ms() + timeout_ms
+            self._joining = _JoinPhase(self._now_ms() + timeout_ms)
+        self.state = State.PREPARING
+        if self._joining.from_empty and not delay_ms:
+            self._complete_join()
+        else:
             self._complete_join_if_all_did()
 
     def _complete_join_if_all_did(self) -> None:
-        if self.state is State.PREPARING and not self._from_empty and self.roster.all_joined():
+        preparing = self.state is State.PREPARING and not self._joining.from_empty
+        if preparing and self.roster.all_joined():
             self._complete_join()
 
     def _complete_join(self) -> None:
+        """Begin the next generation with those who joined."""
         for member in self.roster.all():
             # A static member may be away for its session timeout.
             if not member.joining and member.instance_id is None:
                 self.roster.dismiss(member, Code.UNKNOWN_MEMBER_ID)
         if len(self.roster) and not self.roster.elect():
             # Nobody joined: their sessions run out, or one of them comes.
-            self._join_deadline_ms = self._now_ms() + max(self.roster.rebalance_timeout_ms(), 0)
-            self._from_empty = False
+            self._joining = _JoinPhase(self._now_ms() + self.roster.rebalance_timeout_ms())
             return
-        self._join_deadline_ms = None
         self.generation += 1
         if not len(self.roster):
             self.state, self.protocol_name = State.EMPTY, None
@@ -243,64 +230,31 @@ class Group:
         self.state = State.COMPLETING
         self.protocol_name = select_protocol(self.roster.all())
         self._unsynced = set(self.roster.ids())
-        self._sync_deadline_ms = self._now_ms() + max(self.roster.rebalance_timeout_ms(), 0)
+        self._sync_deadline_ms = self._now_ms() + self.roster.rebalance_timeout_ms()
         for member in self.roster.all():
             member.is_new = False
             self._heard(member)
-            member.answer_join(self._joined(member))
+            member.answer_join(self._joined(member, self.roster.leader))
 
     # --- assigning ------------------------------------------------------------------------------
 
-    def sync(
-        self,
-        generation: int,
-        member_id: str,
-        instance_id: str | None,
-        protocol: tuple[str | None, str | None],
-        assignments: Mapping[str, bytes],
-        wait: SyncWait,
-    ) -> None:
-        """Answer `wait` with the member's assignment, at once or when the leader has sent it.
-
-        `protocol` is the type and name that the member takes them to be; None is not told.
-        """
-        code = self._check_sync(generation, member_id, instance_id, protocol)
+    def sync(self, sync: Sync, wait: SyncWait) -> None:
+        """Answer `wait` with the member's assignment, at once or when the leader has sent it."""
+        code = check_sync(self, sync)
         if code is not Code.NONE:
             answer(wait, Synced(code))
             return
-        member = self.roster[member_id]
-        self._unsynced.discard(member_id)
-        if not self._unsynced:
-            self._sync_deadline_ms = None
+        member = self.roster[sync.member_id]
+        self._unsynced.discard(member.id)
         member.wait_for_sync(wait)
         if self.state is State.STABLE:
             self._heard(member)
             member.answer_sync(self._synced(member))
-        elif member_id == self.roster.leader:
+        elif member.id == self.roster.leader:
             self.state = State.STABLE
-            self._assign(assignments, Code.NONE)
+            self._hand_out(sync.assignments, Code.NONE)
 
-    def _check_sync(
-        self,
-        generation: int,
-        member_id: str,
-        instance_id: str | None,
-        protocol: tuple[str | None, str | None],
-    ) -> Code:
-        code = self.roster.check(member_id, instance_id)
-        if code is not Code.NONE:
-            return code
-        if generation != self.generation:
-            return Code.ILLEGAL_GENERATION
-        if protocol[0] not in (None, self.protocol_type):
-            return Code.INCONSISTENT_GROUP_PROTOCOL
-        if protocol[1] not in (None, self.protocol_name):
-            return Code.INCONSISTENT_GROUP_PROTOCOL
-        if self.state is State.PREPARING:
-            return Code.REBALANCE_IN_PROGRESS
-        return Code.NONE
-
-    def _assign(self, assignments: Mapping[str, bytes], code: Code) -> None:
+    def _hand_out(self, assignments: Mapping[str, bytes], code: Code) -> None:
         """Give each member its share, b"" where it has none, and answer those that wait for it."""
         for member in self.roster.all():
             member.assignment = assignments.get(member.id, b"")
@@ -310,7 +264,7 @@ class Group:
         for member in self.roster.all():
             if member.syncing:
                 self._heard(member)
-            member.answer_sync(self._synced(member) if code is Code.NONE else Synced(code))
+                member.answer_sync(self._synced(member) if code is Code.NONE else Synced(code))
 
     def _synced(self, member: Member) -> Synced:
         return Synced(Code.NONE, self.protocol_type, self.protocol_name, member.assignment)
@@ -319,11 +273,9 @@ class Group:
 
     def heartbeat(self, generation: int, member_id: str, instance_id: str | None) -> Code:
         """NONE, or what the member is to do: REBALANCE_IN_PROGRESS is to join again."""
-        code = self.roster.check(member_id, instance_id)
+        code = check_member(self, generation, member_id, instance_id)
         if code is not Code.NONE:
             return code
-        if generation != self.generation:
-            return Code.ILLEGAL_GENERATION
         self._heard(self.roster[member_id])
         return Code.REBALANCE_IN_PROGRESS if self.state is State.PREPARING else Code.NONE
 
@@ -345,22 +297,10 @@ class Group:
         self, member_id: str, instance_id: str | None, generation: int, *, transactional: bool
     ) -> Code:
         """Whether offsets may be committed; counts as a heartbeat."""
-        if generation < 0 and self.state is State.EMPTY:
-            return Code.NONE
-        if generation < 0 and not member_id and instance_id is None:
-            # Transactions of producers that know no group metadata are fenced by themselves.
-            return Code.NONE if transactional else Code.UNKNOWN_MEMBER_ID
-        code = self.roster.check(member_id, instance_id)
-        if code is not Code.NONE:
-            return code
-        if generation != self.generation:
-            return Code.ILLEGAL_GENERATION
-        if transactional:
-            return Code.NONE
-        if self.state is State.COMPLETING:
-            return Code.REBALANCE_IN_PROGRESS
-        self._heard(self.roster[member_id])
-        return Code.NONE
+        code = check_commit(self, generation, member_id, instance_id, transactional=transactional)
+        if code is Code.NONE and not transactional and member_id in self.roster:
+            self._heard(self.roster[member_id])
+        return code
 
     def _heard(self, member: Member) -> None:
         member.deadline_ms = self._now_ms() + member.session_timeout_ms
@@ -368,8 +308,7 @@ class Group:
     def _remove(self, member: Member, reason: str) -> None:
         self.roster.dismiss(member, Code.UNKNOWN_MEMBER_ID)
         self._unsynced.discard(member.id)
-        if self.state is not State.EMPTY:
-            self._rebalance(reason, member.id)
+        self._rebalance(reason, member.id)
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -381,47 +320,27 @@ class Group:
         for member_id, deadline_ms in list(self.roster.asked.items()):
             if now >= deadline_ms:
                 self.leave(member_id, None)
-        if self._join_deadline_ms is not None and now >= self._join_deadline_ms:
-            self._join_due(now)
-        if self._sync_deadline_ms is not None and now >= self._sync_deadline_ms:
-            self._sync_due()
+        if self.state is State.PREPARING and now >= self._joining.deadline_ms:
+            if not self._joining.put_off(now, self._options.rebalance_delay_ms):
+                self._complete_join()
+        elif self._unsynced and now >= self._sync_deadline_ms:
+            self._remove_unsynced()
 
     def _expire_session(self, member: Member, now: int) -> None:
+        if member.id not in self.roster:
+            return
         if not member.is_new and (member.joining or member.syncing):
             # To wait is as good as heartbeats; it may go away at any time from now.
             self._heard(member)
-            return
-        if not member.joining:
+        elif not member.joining:
             # A new member whose client went away has its session timeout left, not minutes.
             member.deadline_ms = min(member.deadline_ms, now + member.session_timeout_ms)
-        if now >= member.deadline_ms and member.id in self.roster:
+        if now >= member.deadline_ms:
             self._remove(member, "session_expired")
 
-    def _join_due(self, now: int) -> None:
-        delay_ms = min(self._options.rebalance_delay_ms, self._delay_left_ms)
-        if self._from_empty and self._newcomer and delay_ms:
-            self._newcomer = False
-            self._delay_left_ms -= delay_ms
-            self._join_deadline_ms = now + delay_ms
-        else:
-            self._complete_join()
-
-    def _sync_due(self) -> None:
+    def _remove_unsynced(self) -> None:
         """Remove who joined this generation and never asked what it was assigned."""
         late = [self.roster[member_id] for member_id in self._unsynced]
-        log.info("members_never_synced", group=self.id, members=sorted(self._unsynced))
         for member in late:
             self.roster.dismiss(member, Code.UNKNOWN_MEMBER_ID)
         self._rebalance("sync_expired", late[0].id)
-
-    # --- from and to the store ------------------------------------------------------------------
-
-    def restore(
-        self, generation: int, protocol_type: str | None, protocol_name: str | None
-    ) -> None:
-        """Be as the store has it, with the roster already filled: Stable, or Empty without one."""
-        self.generation = generation
-        self.protocol_type, self.protocol_name = protocol_type, protocol_name
-        self.state = State.STABLE if len(self.roster) else State.EMPTY
-        for member in self.roster.all():
-            self._heard(member)

@@ -47,7 +47,8 @@ def _write_member(member: Member) -> dict[str, Any]:
 def _read_member(stored: dict[str, Any]) -> Member:
     protocols = tuple((name, b64decode(metadata)) for name, metadata in stored.pop("protocols"))
     assignment = b64decode(stored.pop("assignment"))
-    return Member(**stored, protocols=protocols, assignment=assignment)
+    size = sum(len(name) + len(metadata) for name, metadata in protocols)
+    return Member(**stored, protocols=protocols, assignment=assignment, size=size)
 
 
 def _text(data: bytes) -> str:

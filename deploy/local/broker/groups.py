@@ -1,13 +1,14 @@
 """All consumer groups of the node: opened from the store, found by id, forgotten when unused."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import structlog
 
 from deploy.local.broker.errors import Code, RefusedError
-from deploy.local.broker.group import Group, GroupOptions, State
+from deploy.local.broker.group import Group, GroupOptions
 from deploy.local.broker.group_records import read_group, write_group
-from deploy.local.broker.members import Join, Joined, JoinWait, Synced, SyncWait, answer
+from deploy.local.broker.group_rules import State
+from deploy.local.broker.members import Join, Joined, JoinWait, Sync, Synced, SyncWait, answer
 from deploy.local.broker.offsets import Offsets
 from deploy.local.broker.store import Store
 
@@ -18,7 +19,8 @@ MIN_SESSION_TIMEOUT_MS = 6_000
 MAX_SESSION_TIMEOUT_MS = 30 * 60 * 1000
 # Group ids come from clients: without bounds they would be a way to fill the memory.
 MAX_GROUPS = 10_000
-MAX_METADATA_BYTES = 1 << 20
+MAX_MEMBER_BYTES = 1 << 20
+MAX_BYTES = 128 << 20
 # Kafka looks for groups without members and offsets this often (offsets.retention.check).
 UNUSED_TIMEOUT_MS = 10 * 60 * 1000
 
@@ -34,12 +36,15 @@ class Groups:
         self._options = GroupOptions(rebalance_delay_ms=rebalance_delay_ms)
         self._clock = clock
         self._groups: dict[str, Group] = {}
+        # Bytes in all groups: counted at each tick, added to in between.
+        self._size = 0
         # Since when a group has had neither members nor offsets.
         self._unused_since_ms: dict[str, int] = {}
         for group_id, text in store.groups().items():
             read_group(text, self._new(group_id))
         for group_id in offsets.groups():
-            self._groups.get(group_id) or self._new(group_id)
+            if group_id not in self._groups:
+                self._new(group_id)
 
     def __iter__(self) -> Iterator[Group]:
         return iter(list(self._groups.values()))
@@ -51,44 +56,41 @@ class Groups:
         """See Group.join; the first member makes the group."""
         code = self._check_join(group_id, join)
         if code is Code.NONE:
-            self._groups.get(group_id, None) or self._new(group_id)
-            self._groups[group_id].join(join, wait)
+            self._size += join.size
+            (self._groups.get(group_id) or self._new(group_id)).join(join, wait)
         else:
             answer(wait, Joined(code, join.member_id))
 
     def _check_join(self, group_id: str, join: Join) -> Code:
         if not group_id:
-            return Code.INVALID_GROUP_ID
-        if not MIN_SESSION_TIMEOUT_MS <= join.session_timeout_ms <= MAX_SESSION_TIMEOUT_MS:
-            return Code.INVALID_SESSION_TIMEOUT
-        if sum(len(name) + len(metadata) for name, metadata in join.protocols) > MAX_METADATA_BYTES:
-            return Code.GROUP_MAX_SIZE_REACHED
-        if group_id in self._groups:
-            return Code.NONE
-        if join.member_id:
-            return Code.UNKNOWN_MEMBER_ID
-        if len(self._groups) >= MAX_GROUPS:
-            return Code.GROUP_MAX_SIZE_REACHED
-        if not (join.protocol_type and join.protocols):
-            return Code.INCONSISTENT_GROUP_PROTOCOL
-        return Code.NONE
+            code = Code.INVALID_GROUP_ID
+        elif not MIN_SESSION_TIMEOUT_MS <= join.session_timeout_ms <= MAX_SESSION_TIMEOUT_MS:
+            code = Code.INVALID_SESSION_TIMEOUT
+        elif join.size > MAX_MEMBER_BYTES or self._size + join.size > MAX_BYTES:
+            code = Code.GROUP_MAX_SIZE_REACHED
+        elif group_id in self._groups:
+            code = Code.NONE
+        elif join.member_id:
+            code = Code.UNKNOWN_MEMBER_ID
+        elif len(self._groups) >= MAX_GROUPS:
+            code = Code.GROUP_MAX_SIZE_REACHED
+        elif not (join.protocol_type and join.protocols):
+            code = Code.INCONSISTENT_GROUP_PROTOCOL
+        else:
+            code = Code.NONE
+        return code
 
-    def sync(
-        self,
-        group_id: str,
-        generation: int,
-        member_id: str,
-        instance_id: str | None,
-        protocol: tuple[str | None, str | None],
-        assignments: Mapping[str, bytes],
-        wait: SyncWait,
-    ) -> None:
-        """See Group.sync."""
+    def sync(self, group_id: str, sync: Sync, wait: SyncWait) -> None:
+        """See Group.sync. Assignments beyond the bounds are UNKNOWN_SERVER_ERROR, as in Kafka."""
         group = self._groups.get(group_id)
+        size = sum(map(len, sync.assignments.values()))
         if group is None:
             answer(wait, Synced(_unknown(group_id)))
+        elif self._size + size > MAX_BYTES:
+            answer(wait, Synced(Code.UNKNOWN_SERVER_ERROR))
         else:
-            group.sync(generation, member_id, instance_id, protocol, assignments, wait)
+            self._size += size
+            group.sync(sync, wait)
 
     def heartbeat(
         self, group_id: str, generation: int, member_id: str, instance_id: str | None

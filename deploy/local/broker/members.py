@@ -1,7 +1,7 @@
 """Members of a group, what they ask for, and what they are answered."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -27,6 +27,27 @@ class Join:
     protocol_type: str
     protocols: tuple[tuple[str, bytes], ...]
     must_ask: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes, about, that the member takes."""
+        protocols = sum(len(name) + len(metadata) for name, metadata in self.protocols)
+        return protocols + len(self.client_id) + len(self.instance_id or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """A SyncGroup request; the leader's has the `assignments` by member id.
+
+    `protocol_type` and `protocol_name` are what the member takes them to be, None when not told.
+    """
+
+    generation: int
+    member_id: str
+    instance_id: str | None = None
+    protocol_type: str | None = None
+    protocol_name: str | None = None
+    assignments: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +102,7 @@ class Member:
     deadline_ms: int = 0
     # Not yet told its member id, so it cannot send heartbeats.
     is_new: bool = False
+    size: int = 0
     join_wait: JoinWait | None = field(default=None, repr=False)
     sync_wait: SyncWait | None = field(default=None, repr=False)
 
@@ -98,7 +120,7 @@ class Member:
     def update(self, join: Join, wait: JoinWait) -> None:
         """It joins again; an earlier join that still waits is told to try again."""
         self.answer_join(Joined(Code.REBALANCE_IN_PROGRESS, self.id))
-        self.protocols = join.protocols
+        self.protocols, self.size = join.protocols, join.size
         self.session_timeout_ms = join.session_timeout_ms
         self.rebalance_timeout_ms = join.rebalance_timeout_ms
         self.join_wait = wait
@@ -119,6 +141,22 @@ class Member:
         """Whatever it waits for is answered with an error."""
         self.answer_join(Joined(code, self.id if code is Code.FENCED_INSTANCE_ID else ""))
         self.answer_sync(Synced(code))
+
+
+def new_member(member_id: str, join: Join, wait: JoinWait) -> Member:
+    """The member that a client becomes by joining."""
+    return Member(
+        member_id,
+        join.instance_id,
+        join.client_id,
+        join.client_host,
+        join.session_timeout_ms,
+        join.rebalance_timeout_ms,
+        join.protocols,
+        is_new=True,
+        size=join.size,
+        join_wait=wait,
+    )
 
 
 def answer(wait: asyncio.Future[_T] | None, result: _T) -> None:

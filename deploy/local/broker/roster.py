@@ -95,8 +95,13 @@ class Roster:
         return bool(names.intersection(*known))
 
     def rebalance_timeout_ms(self) -> int:
-        """The longest that a member asked for."""
-        return max((m.rebalance_timeout_ms for m in self._members.values()), default=0)
+        """The longest that a member asked for, 0 without members."""
+        return max((0, *(member.rebalance_timeout_ms for member in self._members.values())))
+
+    def size(self) -> int:
+        """Bytes, about, that clients have put here."""
+        members = sum(member.size + len(member.assignment) for member in self._members.values())
+        return members + sum(map(len, self.asked))
 
     def peers(self, protocol: str | None) -> tuple[Peer, ...]:
         return tuple(Peer(m.id, m.instance_id, m.metadata(protocol)) for m in self.all())

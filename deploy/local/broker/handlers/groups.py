@@ -1,19 +1,17 @@
 """Consumer groups: joining and syncing, committed offsets, and what administrators ask."""
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from deploy.local.broker.errors import Code, RefusedError
-from deploy.local.broker.group import Group, State
-from deploy.local.broker.members import Join, Joined, Synced
+from deploy.local.broker.group import Group
+from deploy.local.broker.group_rules import State
+from deploy.local.broker.members import Join, Joined, Sync, Synced
 from deploy.local.broker.messages import groups as messages
+from deploy.local.broker.node import NODE_ID, Node
 from deploy.local.broker.requests import Handler, Request
 from deploy.local.broker.store import Committed, TopicPartition
 from deploy.local.broker.subscriptions import subscribed_topics
 from deploy.local.broker.wire import Message
-
-if TYPE_CHECKING:
-    from deploy.local.broker.node import Node
 
 # Kafka's offset.metadata.max.bytes, which it counts in UTF-16 units.
 MAX_OFFSET_METADATA = 4096
@@ -26,20 +24,18 @@ _LEAVES_MANY_SINCE = 3
 _ALL_OPERATIONS = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11
 
 
-def find_coordinator(node: "Node", request: Request) -> Message:
+def find_coordinator(_node: Node, request: Request) -> Message:
     """This node, whatever the key."""
     if request.body["key_type"] not in (_GROUP, _TRANSACTION):
         return {"error_code": Code.INVALID_REQUEST, "node_id": -1, "host": "", "port": -1}
-    # Imported here: node.py needs the groups.
-    from deploy.local.broker.node import NODE_ID
-
-    return {"node_id": NODE_ID, "host": node.options.host, "port": node.options.port}
+    host, port = request.reached_at
+    return {"node_id": NODE_ID, "host": host, "port": port}
 
 
 # --- membership ---------------------------------------------------------------------------------
 
 
-async def join_group(node: "Node", request: Request) -> Message:
+async def join_group(node: Node, request: Request) -> Message:
     """Waits until all members have joined."""
     body = request.body
     wait: asyncio.Future[Joined] = asyncio.get_running_loop().create_future()
@@ -78,17 +74,20 @@ async def join_group(node: "Node", request: Request) -> Message:
     }
 
 
-async def sync_group(node: "Node", request: Request) -> Message:
+async def sync_group(node: Node, request: Request) -> Message:
     """Waits until the leader has assigned."""
     body = request.body
     wait: asyncio.Future[Synced] = asyncio.get_running_loop().create_future()
     node.groups.sync(
         body["group_id"],
-        body["generation_id"],
-        body["member_id"],
-        body["group_instance_id"],
-        (body["protocol_type"], body["protocol_name"]),
-        {given["member_id"]: given["assignment"] for given in body["assignments"]},
+        Sync(
+            body["generation_id"],
+            body["member_id"],
+            body["group_instance_id"],
+            body["protocol_type"],
+            body["protocol_name"],
+            {given["member_id"]: given["assignment"] for given in body["assignments"]},
+        ),
         wait,
     )
     synced = await wait
@@ -100,7 +99,7 @@ async def sync_group(node: "Node", request: Request) -> Message:
     }
 
 
-def heartbeat(node: "Node", request: Request) -> Message:
+def heartbeat(node: Node, request: Request) -> Message:
     body = request.body
     code = node.groups.heartbeat(
         body["group_id"], body["generation_id"], body["member_id"], body["group_instance_id"]
@@ -108,7 +107,7 @@ def heartbeat(node: "Node", request: Request) -> Message:
     return {"error_code": code}
 
 
-def leave_group(node: "Node", request: Request) -> Message:
+def leave_group(node: Node, request: Request) -> Message:
     """One member up to version 2, then several, static ones also by instance id alone."""
     group_id = request.body["group_id"]
     if not group_id:
@@ -132,7 +131,7 @@ def leave_group(node: "Node", request: Request) -> Message:
 # --- offsets ------------------------------------------------------------------------------------
 
 
-def offset_commit(node: "Node", request: Request) -> Message:
+def offset_commit(node: Node, request: Request) -> Message:
     """Commits what can be: partitions that are unknown get an error of their own."""
     body = request.body
     code = node.groups.check_commit(
@@ -160,7 +159,7 @@ def offset_commit(node: "Node", request: Request) -> Message:
 
 
 def _accept(
-    node: "Node", topic: str, partition: Message, accepted: dict[TopicPartition, Committed]
+    node: Node, topic: str, partition: Message, accepted: dict[TopicPartition, Committed]
 ) -> Code:
     index, metadata = partition["partition_index"], partition["committed_metadata"] or ""
     if not _exists(node, topic, index):
@@ -178,12 +177,12 @@ def metadata_too_large(metadata: str) -> bool:
     return len(metadata.encode("utf-16-le")) > 2 * MAX_OFFSET_METADATA
 
 
-def _exists(node: "Node", topic: str, partition: int) -> bool:
+def _exists(node: Node, topic: str, partition: int) -> bool:
     found = node.topics.get(topic)
     return found is not None and 0 <= partition < len(found.partitions)
 
 
-def offset_fetch(node: "Node", request: Request) -> Message:
+def offset_fetch(node: Node, request: Request) -> Message:
     """Offset -1 where nothing is committed; UNSTABLE_OFFSET_COMMIT where that may change."""
     group_id, stable = request.body["group_id"], request.body["require_stable"]
     asked = request.body["topics"]
@@ -203,14 +202,14 @@ def offset_fetch(node: "Node", request: Request) -> Message:
     }
 
 
-def _all_partitions(node: "Node", group_id: str) -> list[Message]:
+def _all_partitions(node: Node, group_id: str) -> list[Message]:
     partitions: dict[str, list[int]] = {}
     for topic, index in sorted(node.offsets.fetch(group_id)):
         partitions.setdefault(topic, []).append(index)
     return [{"name": name, "partition_indexes": found} for name, found in partitions.items()]
 
 
-def _fetched(node: "Node", group_id: str, partition: TopicPartition, *, stable: bool) -> Message:
+def _fetched(node: Node, group_id: str, partition: TopicPartition, *, stable: bool) -> Message:
     pending = stable and node.offsets.pending(group_id, partition)
     committed = None if pending else node.offsets.fetch(group_id).get(partition)
     if committed is None:
@@ -224,7 +223,7 @@ def _fetched(node: "Node", group_id: str, partition: TopicPartition, *, stable: 
     }
 
 
-def offset_delete(node: "Node", request: Request) -> Message:
+def offset_delete(node: Node, request: Request) -> Message:
     """Deletes offsets of topics that no member is subscribed to."""
     group_id = request.body["group_id"]
     group = node.groups.get(group_id)
@@ -253,7 +252,7 @@ def offset_delete(node: "Node", request: Request) -> Message:
 
 
 def _check_delete(
-    node: "Node", group: Group, partition: TopicPartition, deleted: set[TopicPartition]
+    node: Node, group: Group, partition: TopicPartition, deleted: set[TopicPartition]
 ) -> Code:
     if not _exists(node, *partition):
         return Code.UNKNOWN_TOPIC_OR_PARTITION
@@ -270,7 +269,7 @@ def _check_delete(
 # --- administration -----------------------------------------------------------------------------
 
 
-def describe_groups(node: "Node", request: Request) -> Message:
+def describe_groups(node: Node, request: Request) -> Message:
     """A group that is not there is "Dead", not an error."""
     operations = _ALL_OPERATIONS if request.body["include_authorized_operations"] else -(2**31)
     described = []
@@ -301,7 +300,7 @@ def _described(group: Group) -> Message:
     }
 
 
-def list_groups(node: "Node", request: Request) -> Message:
+def list_groups(node: Node, request: Request) -> Message:
     """All groups of the states and types asked for; all groups here are "classic"."""
     states = {state.lower() for state in request.body["states_filter"]}
     types = {kind.lower() for kind in request.body["types_filter"]}
@@ -321,7 +320,7 @@ def list_groups(node: "Node", request: Request) -> Message:
     }
 
 
-def delete_groups(node: "Node", request: Request) -> Message:
+def delete_groups(node: Node, request: Request) -> Message:
     results = []
     for group_id in dict.fromkeys(request.body["groups_names"]):
         code = Code.NONE
