@@ -1,14 +1,11 @@
 """`python -m tests.bench`: measure, print a table of ratios, write JSON."""
 
 import os
-import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import msgspec
@@ -16,8 +13,10 @@ import typer
 from rich.console import Console
 
 from schemas.errors import ConfigurationError
+from tests.bench import broker_cases, brokers
 from tests.bench.cases import Case, Kind, Options, Outcome, events_of, plan, plan_memory
 from tests.bench.cluster import Cluster
+from tests.bench.command import chosen, console_for, interrupt, tidy
 from tests.bench.events import FORMATS, Format
 from tests.bench.latency import measure_latency
 from tests.bench.memory import measure_memory
@@ -41,6 +40,11 @@ QUICK = Options(
 LOG_WIDTH = 110
 """Where there is no terminal to ask."""
 
+BROKERS = "brokers"
+"""Not a kind of run but a bench of its own (tests/bench/brokers.py), which comes last."""
+
+_KINDS = (Kind.THROUGHPUT.value, Kind.LATENCY.value)
+
 app = typer.Typer(add_completion=False)
 
 
@@ -51,8 +55,8 @@ def bench(
     latency_formats: Annotated[str, typer.Option(help="Of latency runs.")] = "packed",
     rates: Annotated[str, typer.Option(help="Events/s of latency runs.")] = "",
     kinds: Annotated[
-        str, typer.Option(help="throughput, latency; empty for a memory run alone.")
-    ] = "throughput,latency",
+        str, typer.Option(help="throughput, latency, brokers; empty for a memory run alone.")
+    ] = f"throughput,latency,{BROKERS}",
     scored_batches: Annotated[str, typer.Option(help="no, yes or both.")] = "both",
     repeats: Annotated[int, typer.Option(min=0, help="0: the default.")] = 0,
     partitions: Annotated[int, typer.Option(min=1, max=64, help="Of every topic.")] = 1,
@@ -63,17 +67,21 @@ def bench(
     ] = 0,
     quick: Annotated[bool, typer.Option("--quick", help="One round, about 3 minutes.")] = False,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write everything here as well.")
+        Path | None,
+        typer.Option(
+            "--json", help="Write everything here as well, of brokers in NAME-brokers.json."
+        ),
     ] = None,
 ) -> None:
     """Compare ways of scoring a Kafka topic: ratios from one run, about 15 minutes on two cores."""
     base = QUICK if quick else Options()
+    chosen_kinds = chosen(kinds, (*_KINDS, BROKERS), "kind")
     options = replace(
         base,
-        contenders=_chosen(contenders, CONTENDERS, "contender"),
+        contenders=chosen(contenders, CONTENDERS, "contender"),
         formats=_formats(formats),
         latency_formats=_formats(latency_formats),
-        kinds=tuple(Kind(name) for name in _chosen(kinds, ("throughput", "latency"), "kind")),
+        kinds=tuple(Kind(name) for name in chosen_kinds if name in _KINDS),
         rates=tuple(int(rate) for rate in rates.split(",")) if rates else base.rates,
         frames=_frames(scored_batches),
         repeats=repeats or base.repeats,
@@ -82,22 +90,30 @@ def bench(
         latency_s=latency_seconds or base.latency_s,
         memory_events=memory_events,
     )
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=LOG_WIDTH)
-    raise typer.Exit(run(options, json_file, console))
+    console = console_for(LOG_WIDTH)
+    statuses = []
+    if options.kinds or options.memory_events:
+        statuses.append(run(options, json_file, console))
+    if BROKERS in chosen_kinds and 130 not in statuses:
+        beside = json_file and json_file.with_stem(f"{json_file.stem}-brokers")
+        statuses.append(
+            brokers.run(broker_cases.QUICK if quick else broker_cases.Options(), beside, console)
+        )
+    raise typer.Exit(max(statuses, default=0))
 
 
 def run(options: Options, json_file: Path | None, console: Console) -> int:
     """Run everything; returns 0, or 1 when a case failed, 2 when it cannot start, 130 on Ctrl-C."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     directory = Path(tempfile.mkdtemp(prefix="thalweg-bench-"))
     children, results, status = Children(directory / "logs"), Results(), 3
+    cores = os.sched_getaffinity(0)
     try:
         status = _run_all(options, directory, children, results, console)
     finally:
         children.stop_all()
-        _tidy(directory, keep_logs=status not in (0, 130), console=console)
+        os.sched_setaffinity(0, cores)
+        tidy(directory, keep_logs=status not in (0, 130), console=console)
     if results.outcomes:
         show(results, options, console)
         if json_file:
@@ -121,17 +137,6 @@ def _run_all(
         console.print(f"The bench cannot start: {error}", style="red", markup=False)
         return 2
     return int(any(outcome.failure for outcome in results.outcomes))
-
-
-def _tidy(directory: Path, *, keep_logs: bool, console: Console) -> None:
-    """Remove what the run left on disk; the logs stay where something went wrong."""
-    for path in directory.iterdir():
-        if not (keep_logs and path.name == "logs"):
-            shutil.rmtree(path, ignore_errors=True)
-    if any(directory.iterdir()):
-        console.print(f"Logs of every process: {directory / 'logs'}")
-    else:
-        directory.rmdir()
 
 
 def _set_up(options: Options, directory: Path, children: Children, console: Console) -> Workplace:
@@ -202,28 +207,15 @@ def _measure(
     return outcome
 
 
-def _chosen(text: str, known: Collection[str], what: str) -> tuple[str, ...]:
-    """The comma-separated names in `text`; an unknown one ends the command with what there is."""
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    for name in names:
-        if name not in known:
-            raise typer.BadParameter(f"no {what} {name!r}; there are {', '.join(known)}")
-    return names
-
-
 def _formats(text: str) -> tuple[Format, ...]:
-    names = _chosen(text, FORMATS, "format")
+    names = chosen(text, FORMATS, "format")
     return tuple(each for each in FORMATS if each in names)
 
 
 def _frames(text: str) -> tuple[bool, ...]:
     answers = {"no": (False,), "yes": (True,), "both": (False, True)}
-    _chosen(text, answers, "answer to --scored-batches")
+    chosen(text, answers, "answer to --scored-batches")
     return answers[text]
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

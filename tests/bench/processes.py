@@ -78,6 +78,20 @@ class Child:
         """The kernel's own high-water mark, which sampling would miss."""
         return self._status_kib("VmHWM") / 1024
 
+    def cpu_s(self) -> float:
+        """Processor time it has used so far, user and system; 0 when it is gone."""
+        try:
+            text = Path(f"/proc/{self._process.pid}/stat").read_text()
+        except OSError:
+            return 0.0
+        user, system = text.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash: it gets to tidy up nothing."""
+        signal_group(self._process.pid, signal.SIGKILL)
+        self.wait(10.0)
+
     def stop(self, grace_s: float = 10.0) -> None:
         """SIGTERM, and SIGKILL for what is still there after `grace_s`."""
         for number, wait_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 10.0)):
