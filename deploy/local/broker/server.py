@@ -7,9 +7,9 @@ from typing import cast
 
 import structlog
 
-from deploy.local.broker.errors import Code, MalformedError
+from deploy.local.broker.errors import MalformedError
 from deploy.local.broker.handlers import HANDLERS
-from deploy.local.broker.handlers.metadata import spoken
+from deploy.local.broker.handlers.metadata import unsupported_version
 from deploy.local.broker.messages import APIS
 from deploy.local.broker.messages.data import API_VERSIONS
 from deploy.local.broker.node import Node
@@ -177,7 +177,7 @@ class Connection(asyncio.Protocol):
     def _refuse_version(self, api: Api, version: int, correlation: int) -> None:
         if api is not API_VERSIONS:
             raise MalformedError(f"{api.name} version {version}")
-        pieces = api.encode_response(0, spoken(Code.UNSUPPORTED_VERSION))
+        pieces = api.encode_response(0, unsupported_version())
         self._write(correlation, pieces, b"")
 
     def _refuse(self, reason: str) -> None:

@@ -148,8 +148,8 @@ class Topics:
             topic.partitions.append(PartitionLog(self._folder(topic, index), topic.config))
 
     def _folder(self, topic: Topic, index: int) -> Path:
-        """The id is part of it: a topic of the same name starts empty."""
-        return self._directory / f"{topic.name}-{index}-{topic.id.hex()[:8]}"
+        """The id is part of it: a topic of the same name starts empty. Names of files end at 255."""
+        return self._directory / f"{topic.name[:200]}-{index}-{topic.id.hex()[:16]}"
 
     def _remove_leftovers(self) -> None:
         """Folders of topics whose deletion a crash cut short."""

@@ -65,7 +65,9 @@ class _Answer:
     def __init__(self, node: Node, body: Message) -> None:
         self._topics = node.topics
         self._committed = body["isolation_level"] == _READ_COMMITTED
-        self._left = min(body["max_bytes"], node.options.limits.fetch_response, node.memory.left // 2)
+        self._left = min(
+            body["max_bytes"], node.options.limits.fetch_response, node.memory.left // 2
+        )
         self._size = 0
         self._failed = False
         responses = [
@@ -87,7 +89,12 @@ class _Answer:
             _check(log, offset, part["current_leader_epoch"])
         except RefusedError as refused:
             self._failed = True
-            return {"partition_index": index, "error_code": refused.code, "high_watermark": -1}
+            return {
+                "partition_index": index,
+                "error_code": refused.code,
+                "high_watermark": -1,
+                "records": b"",  # librdkafka takes null for a broken response
+            }
         upto = log.stable_offset if self._committed else log.end_offset
         return {
             "partition_index": index,

@@ -10,25 +10,23 @@ from deploy.local.broker.messages.data import API_VERSIONS, METADATA
 from deploy.local.broker.node import NODE_ID, Node
 from deploy.local.broker.requests import Handler, Request
 from deploy.local.broker.topics import Topic
-from deploy.local.broker.wire import Message
+from deploy.local.broker.wire import Api, Message
 
 _NO_ID = bytes(16)
 
 
 def api_versions(_node: Node, _request: Request) -> Message:
     """Every request type with the versions this broker speaks."""
-    return spoken(Code.NONE)
+    return {"api_keys": [_range(api) for api in sorted(APIS.values(), key=lambda api: api.key)]}
 
 
-def spoken(code: Code) -> Message:
-    """The body of an ApiVersions response; with UNSUPPORTED_VERSION clients try again lower."""
-    return {
-        "error_code": code,
-        "api_keys": [
-            {"api_key": api.key, "min_version": api.oldest, "max_version": api.newest}
-            for api in sorted(APIS.values(), key=lambda api: api.key)
-        ],
-    }
+def unsupported_version() -> Message:
+    """The answer, as version 0, to an ApiVersions request of an unknown version: ask lower."""
+    return {"error_code": Code.UNSUPPORTED_VERSION, "api_keys": [_range(API_VERSIONS)]}
+
+
+def _range(api: Api) -> dict[str, int]:
+    return {"api_key": api.key, "min_version": api.oldest, "max_version": api.newest}
 
 
 def metadata(node: Node, request: Request) -> Message:
