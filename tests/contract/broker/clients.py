@@ -19,7 +19,7 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 T = TypeVar("T")
@@ -96,9 +96,8 @@ class Cluster:
 
     def _is_served(self, topic: str, n_partitions: int) -> bool:
         """Whether every partition answers: a broker can name a leader before it serves as one."""
-        wanted = {TopicPartition(topic, each): OffsetSpec.latest() for each in range(n_partitions)}
         try:
-            return all(future.result(10) for future in self.admin.list_offsets(wanted).values())
+            return all(self.bounds(topic, each) == (0, 0) for each in range(n_partitions))
         except KafkaException:
             return False
 
