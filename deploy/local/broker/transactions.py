@@ -25,19 +25,14 @@ from deploy.local.broker.transaction import (
     Producer,
     State,
     Transaction,
-    from_text,
-    to_text,
 )
 from deploy.local.broker.transaction_recovery import abort_strays, offsets_to_hold
+from deploy.local.broker.transaction_table import TransactionTable
 
 log = structlog.get_logger()
 
-# Kafka's transaction.max.timeout.ms, transactional.id.expiration.ms and its cleanup interval.
+# Kafka's transaction.max.timeout.ms.
 MAX_TIMEOUT_MS = 15 * 60 * 1000
-ID_EXPIRATION_MS = 7 * 24 * 60 * 60 * 1000
-_CLEANUP_INTERVAL_S = 60 * 60
-# When the end of a transaction failed, on a full disk for example, it is tried again after this.
-_RETRY_S = 1.0
 
 
 class Transactions:
@@ -58,11 +53,7 @@ class Transactions:
         self._store = store
         self._topics = topics
         self._offsets = offsets
-        self._clock = clock
-        self._wall_clock = wall_clock
-        self._transactions: dict[str, Transaction] = {}
-        self._deadlines: dict[str, float] = {}
-        self._next_cleanup = clock()
+        self._table = TransactionTable(store, clock, wall_clock)
         self._recover()
 
     def new_producer_id(self) -> int:
@@ -88,7 +79,9 @@ class Transactions:
         known = self._settled(transactional_id)
         if known is None:
             producer = Producer(self.new_producer_id(), 0)
-            self._put(Transaction(transactional_id, producer, timeout_ms, self._now_ms()))
+            self._table.put(
+                Transaction(transactional_id, producer, timeout_ms, self._table.now_ms())
+            )
             return producer
         if claimed is not None and claimed == known.previous:
             return known.producer
@@ -97,8 +90,10 @@ class Transactions:
         if known.state is State.ONGOING:
             known = self._end(known.fenced(), commit=False)
         producer = self._successor(known)
-        self._put(
-            Transaction(transactional_id, producer, timeout_ms, self._now_ms(), previous=claimed)
+        self._table.put(
+            Transaction(
+                transactional_id, producer, timeout_ms, self._table.now_ms(), previous=claimed
+            )
         )
         return producer
 
@@ -129,13 +124,25 @@ class Transactions:
 
         Raises RefusedError: INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING or PRODUCER_FENCED.
         """
-        known = self._of(transactional_id, producer).begun(self._now_ms())
-        self._put_changed(replace(known, partitions=known.partitions | frozenset(partitions)))
+        known = self._of(transactional_id, producer).begun(self._table.now_ms())
+        self._table.put(replace(known, partitions=known.partitions | frozenset(partitions)))
 
     def add_group(self, transactional_id: str, producer: Producer, group: str) -> None:
         """Let the transaction commit offsets of `group`; raises as add_partitions does."""
-        known = self._of(transactional_id, producer).begun(self._now_ms())
-        self._put_changed(replace(known, groups={group: {}, **known.groups}))
+        known = self._of(transactional_id, producer).begun(self._table.now_ms())
+        self._table.put(replace(known, groups={group: {}, **known.groups}))
+
+    def check_group(self, transactional_id: str, producer: Producer, group: str) -> Transaction:
+        """The transaction, if `group` was added to it; else raises RefusedError(INVALID_TXN_STATE).
+
+        Raises as add_partitions does, too.
+        """
+        known = self._of(transactional_id, producer)
+        if known.state is not State.ONGOING or group not in known.groups:
+            raise RefusedError(
+                Code.INVALID_TXN_STATE, f"group {group} was not added to the transaction"
+            )
+        return known
 
     def hold_offsets(
         self,
@@ -146,14 +153,9 @@ class Transactions:
     ) -> None:
         """Keep offsets until the transaction ends, which commits or drops them.
 
-        Raises RefusedError as add_partitions does, or INVALID_TXN_STATE for a group that was not
-        added. The topics must exist.
+        Raises RefusedError as check_group does. The topics must exist.
         """
-        known = self._of(transactional_id, producer)
-        if known.state is not State.ONGOING or group not in known.groups:
-            raise RefusedError(
-                Code.INVALID_TXN_STATE, f"group {group} was not added to the transaction"
-            )
+        known = self.check_group(transactional_id, producer, group)
         before = self._offsets.fetch(group)
         held = {
             partition: HeldOffset(
@@ -162,7 +164,7 @@ class Transactions:
             for partition, committed in offsets.items()
         }
         groups = {**known.groups, group: {**known.groups[group], **held}}
-        self._put_changed(replace(known, groups=groups))
+        self._table.put(replace(known, groups=groups))
         self._offsets.hold(group, producer.id, offsets)
 
     def end(self, transactional_id: str, producer: Producer, *, commit: bool) -> None:
@@ -180,16 +182,13 @@ class Transactions:
 
     def tick(self) -> None:
         """Abort transactions that took too long, and forget ids that were long not used."""
-        now = self._clock()
-        for transactional_id in [key for key, due in self._deadlines.items() if due <= now]:
+        for due in self._table.due():
             try:
-                self._expire(self._transactions[transactional_id])
+                self._expire(due)
             except (RefusedError, sqlite3.Error) as error:
-                self._deadlines[transactional_id] = now + _RETRY_S
-                log.error("transaction_not_ended", id=transactional_id, error=str(error))
-        if now >= self._next_cleanup:
-            self._next_cleanup = now + _CLEANUP_INTERVAL_S
-            self._forget_unused()
+                self._table.retry(due.id)
+                log.error("transaction_not_ended", id=due.id, error=str(error))
+        self._table.forget_unused()
 
     # --- lookups --------------------------------------------------------------------------------
 
@@ -212,7 +211,7 @@ class Transactions:
 
     def _settled(self, transactional_id: str) -> Transaction | None:
         """The state of an id; an end that an error cut short (a full disk) is completed first."""
-        known = self._transactions.get(transactional_id)
+        known = self._table.get(transactional_id)
         return self._finish(known) if known is not None and known.state.prepared else known
 
     def _successor(self, known: Transaction) -> Producer:
@@ -220,29 +219,7 @@ class Transactions:
             return Producer(self.new_producer_id(), 0)
         return Producer(known.producer.id, known.producer.epoch + 1)
 
-    def _now_ms(self) -> int:
-        return int(self._wall_clock() * 1000)
-
     # --- changes --------------------------------------------------------------------------------
-
-    def _put_changed(self, transaction: Transaction) -> None:
-        if transaction != self._transactions[transaction.id]:
-            self._put(transaction)
-
-    def _put(self, transaction: Transaction) -> None:
-        self._store.put_transaction(transaction.id, to_text(transaction))
-        self._remember(transaction)
-
-    def _remember(self, transaction: Transaction) -> None:
-        self._transactions[transaction.id] = transaction
-        if transaction.state.prepared:
-            self._deadlines[transaction.id] = self._clock() + _RETRY_S
-        elif transaction.state is not State.ONGOING:
-            self._deadlines.pop(transaction.id, None)
-        elif transaction.id not in self._deadlines:
-            passed_ms = max(0, self._now_ms() - transaction.started_ms)
-            left_s = (transaction.timeout_ms - passed_ms) / 1000
-            self._deadlines[transaction.id] = self._clock() + left_s
 
     def _expire(self, due: Transaction) -> None:
         if due.state.prepared:
@@ -254,7 +231,7 @@ class Transactions:
 
     def _end(self, transaction: Transaction, *, commit: bool) -> Transaction:
         prepared = transaction.prepared(commit=commit)
-        self._put(prepared)
+        self._table.put(prepared)
         return self._finish(prepared)
 
     def _finish(self, prepared: Transaction) -> Transaction:
@@ -264,14 +241,14 @@ class Transactions:
             self._mark(partition_log, prepared.producer, commit=commit)
         for group in prepared.groups:
             self._offsets.release(group, prepared.producer.id, commit=commit)
-        completed = prepared.completed(self._now_ms())
-        self._put(completed)
+        completed = prepared.completed(self._table.now_ms())
+        self._table.put(completed)
         return completed
 
     def _mark(self, partition_log: PartitionLog, producer: Producer, *, commit: bool) -> None:
         try:
             partition_log.append_marker(
-                producer.id, producer.epoch, commit=commit, now_ms=self._now_ms()
+                producer.id, producer.epoch, commit=commit, now_ms=self._table.now_ms()
             )
         except RefusedError as error:
             if error.code is not Code.INVALID_PRODUCER_EPOCH:
@@ -286,29 +263,18 @@ class Transactions:
             if topic is not None and index < len(topic.partitions):
                 yield topic.partitions[index]
 
-    def _forget_unused(self) -> None:
-        unused_since_ms = self._now_ms() - ID_EXPIRATION_MS
-        for known in list(self._transactions.values()):
-            unused = known.updated_ms <= unused_since_ms
-            if unused and known.state is not State.ONGOING and not known.state.prepared:
-                self._store.delete_transaction(known.id)
-                del self._transactions[known.id]
-                log.info("transactional_id_expired", id=known.id)
-
     # --- start ----------------------------------------------------------------------------------
 
     def _recover(self) -> None:
-        for transactional_id, text in self._store.transactions().items():
-            stored = from_text(transactional_id, text)
+        for stored in self._table:
             for group, held in stored.groups.items():
                 left = offsets_to_hold(held, self._offsets.fetch(group), self._topics)
                 self._offsets.hold(group, stored.producer.id, left)
-            self._remember(stored)
             if stored.state.prepared:
                 log.info("transaction_carried_through", id=stored.id, state=stored.state.value)
                 self._finish(stored)
-        strays = abort_strays(self._topics, self._transactions.values(), self._now_ms())
-        for known in list(self._transactions.values()):
+        strays = abort_strays(self._topics, self._table, self._table.now_ms())
+        for known in self._table:
             if known.producer.id in strays:
                 self._fence_for_good(known.fenced(LAST_EPOCH))
 
@@ -317,4 +283,4 @@ class Transactions:
         if known.state is State.ONGOING:
             self._end(known, commit=False)
         else:
-            self._put(known)
+            self._table.put(known)

@@ -1,8 +1,7 @@
 """Producer ids and transactions: the five requests of KIP-98."""
 
-from typing import Any
-
 from deploy.local.broker.errors import Code, RefusedError
+from deploy.local.broker.handlers.groups import metadata_too_large
 from deploy.local.broker.messages.transactions import (
     ADD_OFFSETS_TO_TXN,
     ADD_PARTITIONS_TO_TXN,
@@ -17,8 +16,6 @@ from deploy.local.broker.transaction import NO_EPOCH, Producer
 from deploy.local.broker.wire import Message
 
 _NO_PRODUCER = Producer(-1, NO_EPOCH)
-# Kafka's offset.metadata.max.bytes.
-_MAX_METADATA = 4096
 # Since these versions clients know PRODUCER_FENCED; before, INVALID_PRODUCER_EPOCH says it.
 _FENCED_SINCE = {
     INIT_PRODUCER_ID.key: 4,
@@ -26,7 +23,6 @@ _FENCED_SINCE = {
     ADD_OFFSETS_TO_TXN.key: 2,
     END_TXN.key: 2,
 }
-_Checked = dict[TopicPartition, Code]
 
 
 def init_producer_id(node: Node, request: Request) -> Message:
@@ -94,16 +90,18 @@ def txn_offset_commit(node: Node, request: Request) -> Message:
         for given in topic["partitions"]:
             partition = topic["name"], given["partition_index"]
             metadata = given["committed_metadata"] or ""
-            codes[partition] = _exists(node, partition) or _fits(metadata)
+            codes[partition] = _exists(node, partition)
+            if metadata_too_large(metadata):
+                codes[partition] = codes[partition] or Code.OFFSET_METADATA_TOO_LARGE
             if codes[partition] is Code.NONE:
                 offsets[partition] = Committed(
                     given["committed_offset"], given["committed_leader_epoch"], metadata
                 )
     try:
+        transaction = body["transactional_id"], _producer(body), body["group_id"]
+        node.transactions.check_group(*transaction)
         _check_member(node, body)
-        node.transactions.hold_offsets(
-            body["transactional_id"], _producer(body), body["group_id"], offsets
-        )
+        node.transactions.hold_offsets(*transaction, offsets)
     except RefusedError as error:
         code = _code(request, error)
         codes = {partition: refused or code for partition, refused in codes.items()}
@@ -171,17 +169,16 @@ def _exists(node: Node, partition: TopicPartition) -> Code:
     return Code.NONE
 
 
-def _fits(metadata: str) -> Code:
-    too_large = len(metadata.encode()) > _MAX_METADATA
-    return Code.OFFSET_METADATA_TOO_LARGE if too_large else Code.NONE
-
-
-def _check_member(node: Node, body: dict[str, Any]) -> None:
+def _check_member(node: Node, body: Message) -> None:
     """Raises RefusedError where the sender is no longer the member it says it is (KIP-447)."""
     if not body["group_id"]:
         raise RefusedError(Code.INVALID_GROUP_ID, "the group id is empty")
     code = node.groups.check_commit(
-        body["group_id"], body["member_id"], body["group_instance_id"], body["generation_id"]
+        body["group_id"],
+        body["member_id"],
+        body["group_instance_id"],
+        body["generation_id"],
+        transactional=True,
     )
     if code is not Code.NONE:
         raise RefusedError(code)

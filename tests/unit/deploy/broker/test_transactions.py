@@ -8,7 +8,8 @@ import pytest
 from deploy.local.broker.errors import Code, RefusedError
 from deploy.local.broker.store import Committed
 from deploy.local.broker.transaction import LAST_EPOCH, Producer, from_text, to_text
-from deploy.local.broker.transactions import ID_EXPIRATION_MS, MAX_TIMEOUT_MS
+from deploy.local.broker.transaction_table import ID_EXPIRATION_MS
+from deploy.local.broker.transactions import MAX_TIMEOUT_MS
 from tests.fixtures.coordinator import TIMEOUT_MS, Clock, Coordinator, Fuse
 
 ORDERS = ("orders", 0)
