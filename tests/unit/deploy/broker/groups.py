@@ -94,15 +94,26 @@ class Coordinator:
         group = self.groups.get("g")
         return "Dead" if group is None else str(group.state)
 
-    def stable(self, *instances: str | None, **options: int) -> list[Joined]:
+    def stable(
+        self,
+        *instances: str | None,
+        session_ms: int = SESSION_MS,
+        rebalance_ms: int = REBALANCE_MS,
+    ) -> list[Joined]:
         """A Stable group of as many members, the first of which leads; each has its own share."""
+
+        def join(member_id: str, given: str | None) -> JoinWait:
+            return self.join(
+                member_id, instance=given, session_ms=session_ms, rebalance_ms=rebalance_ms
+            )
+
         joined: list[Joined] = []
         for instance in instances:
-            waits = [self.join(instance=instance, **options)]
-            waits[:0] = [
-                self.join(old.member_id, instance=given, **options)
-                for old, given in zip(joined, instances, strict=False)
+            newcomer = join("", instance)
+            waits = [
+                join(old.member_id, given) for old, given in zip(joined, instances, strict=False)
             ]
+            waits.append(newcomer)
             joined = [done(wait) for wait in waits]
             leader = next(one for one in joined if one.peers)
             shares = {one.member_id: one.member_id.encode() for one in joined}
