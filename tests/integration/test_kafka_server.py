@@ -1,16 +1,18 @@
-"""Apache Kafka as the local stack starts it."""
+"""Every broker that the local stack can start, as it starts it."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
-from deploy.local.kafka import ApacheKafka, find_java, find_kafka_home
-from deploy.local.ports import free_port
+from deploy.local.embedded import EmbeddedBroker
+from deploy.local.kafka import ApacheKafka
 from schemas.errors import ConfigurationError
 from stream_processors.topics import create_pipeline_topics, describe
+from tests.fixtures.brokers import BrokerKind, build_broker
 from tests.fixtures.kafka import KafkaServer
 
-pytestmark = pytest.mark.kafka
+pytestmark = pytest.mark.every_broker
 
 
 def test_a_killed_broker_resumes_on_the_same_port_with_its_topics(
@@ -29,29 +31,21 @@ def test_a_killed_broker_resumes_on_the_same_port_with_its_topics(
 
 
 def test_a_second_broker_on_the_same_directory_is_refused(
-    kafka_server: KafkaServer, tmp_path: Path
+    kafka_server: KafkaServer, broker_kind: BrokerKind, tmp_path: Path
 ) -> None:
-    second = ApacheKafka(
-        home=find_kafka_home(),
-        java=find_java(),
-        directory=tmp_path / "kafka",
-        port=free_port(),
-        controller_port=free_port(),
-    )
-    with pytest.raises(ConfigurationError, match="another Kafka is using"):
+    second = build_broker(broker_kind, tmp_path / "kafka")
+
+    with pytest.raises(ConfigurationError, match=r"another Kafka is using|in use by the broker"):
         second.prepare()
 
 
 def test_a_taken_port_is_refused_before_anything_starts(
-    kafka_server: KafkaServer, tmp_path: Path
+    kafka_server: KafkaServer, broker_kind: BrokerKind, tmp_path: Path
 ) -> None:
     taken = int(kafka_server.bootstrap_servers.rpartition(":")[2])
-    second = ApacheKafka(
-        home=find_kafka_home(),
-        java=find_java(),
-        directory=tmp_path / "other",
-        port=taken,
-        controller_port=free_port(),
-    )
+    second = build_broker(broker_kind, tmp_path / "other")
+    assert isinstance(second, ApacheKafka | EmbeddedBroker)
+    second = dataclasses.replace(second, port=taken)
+
     with pytest.raises(ConfigurationError, match=f"port {taken} for Kafka is taken"):
         second.prepare()
