@@ -1,20 +1,19 @@
-"""Consumer groups: joining and syncing, committed offsets, and what administrators ask."""
+"""Consumer groups: joining and syncing, and what administrators ask."""
 
 import asyncio
 
 from deploy.local.broker.errors import Code, RefusedError
 from deploy.local.broker.group import Group
 from deploy.local.broker.group_rules import State
+from deploy.local.broker.handlers import committed
 from deploy.local.broker.members import Join, Joined, Sync, Synced
 from deploy.local.broker.messages import groups as messages
 from deploy.local.broker.node import NODE_ID, Node
 from deploy.local.broker.requests import Handler, Request
-from deploy.local.broker.store import Committed, TopicPartition
-from deploy.local.broker.subscriptions import subscribed_topics
 from deploy.local.broker.wire import Message
 
-# Kafka's offset.metadata.max.bytes, which it counts in UTF-16 units.
-MAX_OFFSET_METADATA = 4096
+# Transactions commit offsets under the same bound.
+metadata_too_large = committed.metadata_too_large
 _GROUP, _TRANSACTION = 0, 1
 _ASKS_MEMBER_ID_SINCE = 4
 _NULL_PROTOCOL_SINCE = 7
@@ -128,144 +127,6 @@ def leave_group(node: Node, request: Request) -> Message:
     }
 
 
-# --- offsets ------------------------------------------------------------------------------------
-
-
-def offset_commit(node: Node, request: Request) -> Message:
-    """Commits what can be: partitions that are unknown get an error of their own."""
-    body = request.body
-    code = node.groups.check_commit(
-        body["group_id"],
-        body["member_id"],
-        body["group_instance_id"],
-        body["generation_id_or_member_epoch"],
-    )
-    accepted: dict[TopicPartition, Committed] = {}
-    topics = [
-        {
-            "name": topic["name"],
-            "partitions": [
-                {
-                    "partition_index": partition["partition_index"],
-                    "error_code": code or _accept(node, topic["name"], partition, accepted),
-                }
-                for partition in topic["partitions"]
-            ],
-        }
-        for topic in body["topics"]
-    ]
-    node.offsets.commit(body["group_id"], accepted)
-    return {"topics": topics}
-
-
-def _accept(
-    node: Node, topic: str, partition: Message, accepted: dict[TopicPartition, Committed]
-) -> Code:
-    index, metadata = partition["partition_index"], partition["committed_metadata"] or ""
-    if not _exists(node, topic, index):
-        return Code.UNKNOWN_TOPIC_OR_PARTITION
-    if metadata_too_large(metadata):
-        return Code.OFFSET_METADATA_TOO_LARGE
-    accepted[topic, index] = Committed(
-        partition["committed_offset"], partition["committed_leader_epoch"], metadata
-    )
-    return Code.NONE
-
-
-def metadata_too_large(metadata: str) -> bool:
-    """Whether a committed offset's metadata is beyond Kafka's limit."""
-    return len(metadata.encode("utf-16-le")) > 2 * MAX_OFFSET_METADATA
-
-
-def _exists(node: Node, topic: str, partition: int) -> bool:
-    found = node.topics.get(topic)
-    return found is not None and 0 <= partition < len(found.partitions)
-
-
-def offset_fetch(node: Node, request: Request) -> Message:
-    """Offset -1 where nothing is committed; UNSTABLE_OFFSET_COMMIT where that may change."""
-    group_id, stable = request.body["group_id"], request.body["require_stable"]
-    asked = request.body["topics"]
-    if asked is None:
-        asked = _all_partitions(node, group_id)
-    return {
-        "topics": [
-            {
-                "name": topic["name"],
-                "partitions": [
-                    _fetched(node, group_id, (topic["name"], index), stable=stable)
-                    for index in topic["partition_indexes"]
-                ],
-            }
-            for topic in asked
-        ]
-    }
-
-
-def _all_partitions(node: Node, group_id: str) -> list[Message]:
-    partitions: dict[str, list[int]] = {}
-    for topic, index in sorted(node.offsets.fetch(group_id)):
-        partitions.setdefault(topic, []).append(index)
-    return [{"name": name, "partition_indexes": found} for name, found in partitions.items()]
-
-
-def _fetched(node: Node, group_id: str, partition: TopicPartition, *, stable: bool) -> Message:
-    pending = stable and node.offsets.pending(group_id, partition)
-    committed = None if pending else node.offsets.fetch(group_id).get(partition)
-    if committed is None:
-        committed = Committed(-1)
-    return {
-        "partition_index": partition[1],
-        "committed_offset": committed.offset,
-        "committed_leader_epoch": committed.leader_epoch,
-        "metadata": committed.metadata,
-        "error_code": Code.UNSTABLE_OFFSET_COMMIT if pending else Code.NONE,
-    }
-
-
-def offset_delete(node: Node, request: Request) -> Message:
-    """Deletes offsets of topics that no member is subscribed to."""
-    group_id = request.body["group_id"]
-    group = node.groups.get(group_id)
-    if group is None:
-        return {"error_code": Code.GROUP_ID_NOT_FOUND}
-    if group.state is not State.EMPTY and group.protocol_type != "consumer":
-        return {"error_code": Code.NON_EMPTY_GROUP}
-    deleted: set[TopicPartition] = set()
-    topics = [
-        {
-            "name": topic["name"],
-            "partitions": [
-                {
-                    "partition_index": partition["partition_index"],
-                    "error_code": _check_delete(
-                        node, group, (topic["name"], partition["partition_index"]), deleted
-                    ),
-                }
-                for partition in topic["partitions"]
-            ],
-        }
-        for topic in request.body["topics"]
-    ]
-    node.offsets.delete(group_id, deleted)
-    return {"topics": topics}
-
-
-def _check_delete(
-    node: Node, group: Group, partition: TopicPartition, deleted: set[TopicPartition]
-) -> Code:
-    if not _exists(node, *partition):
-        return Code.UNKNOWN_TOPIC_OR_PARTITION
-    if group.state is not State.EMPTY:
-        metadata = [member.metadata(group.protocol_name) for member in group.roster.all()]
-        topics = subscribed_topics(metadata)
-        # What cannot be read may be a subscription to anything.
-        if topics is None or partition[0] in topics:
-            return Code.GROUP_SUBSCRIBED_TO_TOPIC
-    deleted.add(partition)
-    return Code.NONE
-
-
 # --- administration -----------------------------------------------------------------------------
 
 
@@ -333,8 +194,7 @@ def delete_groups(node: Node, request: Request) -> Message:
 
 
 HANDLERS: dict[int, Handler] = {
-    messages.OFFSET_COMMIT.key: offset_commit,
-    messages.OFFSET_FETCH.key: offset_fetch,
+    **committed.HANDLERS,
     messages.FIND_COORDINATOR.key: find_coordinator,
     messages.JOIN_GROUP.key: join_group,
     messages.SYNC_GROUP.key: sync_group,
@@ -343,5 +203,4 @@ HANDLERS: dict[int, Handler] = {
     messages.DESCRIBE_GROUPS.key: describe_groups,
     messages.LIST_GROUPS.key: list_groups,
     messages.DELETE_GROUPS.key: delete_groups,
-    messages.OFFSET_DELETE.key: offset_delete,
 }
