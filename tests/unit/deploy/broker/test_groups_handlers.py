@@ -1,7 +1,8 @@
 """What requests about groups and offsets are answered, through the protocol tables."""
 
+import asyncio
 import struct
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from deploy.local.broker.messages import groups as messages
 from deploy.local.broker.node import Node, NodeOptions
 from deploy.local.broker.requests import Request
 from deploy.local.broker.store import Committed
-from deploy.local.broker.wire import Api
+from deploy.local.broker.wire import Api, Message
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def ask(node: Node, api: Api, version: int, **body: Any) -> dict[str, Any]:
     return api.decode_response(version, b"".join(api.encode_response(version, reply)))
 
 
-async def join(node: Node, version: int = 7, **body: Any) -> dict[str, Any]:
+def join(node: Node, version: int = 7, **body: Any) -> dict[str, Any]:
     api = messages.JOIN_GROUP
     given = {
         "group_id": "g",
@@ -44,10 +45,13 @@ async def join(node: Node, version: int = 7, **body: Any) -> dict[str, Any]:
         "protocol_type": "consumer",
         "protocols": [{"name": "range", "metadata": struct.pack(">hih1s", 0, 1, 1, b"t")}],
     }
-    reply = HANDLERS[api.key](node, request(api, version, given | body))
-    assert not isinstance(reply, dict)
-    assert reply is not None
-    message = await reply
+
+    async def answered() -> Message | None:
+        reply = HANDLERS[api.key](node, request(api, version, given | body))
+        assert isinstance(reply, Awaitable)
+        return await reply
+
+    message = asyncio.run(answered())
     assert message is not None
     return api.decode_response(version, b"".join(api.encode_response(version, message)))
 
@@ -125,17 +129,17 @@ def test_an_unknown_kind_of_coordinator_is_refused(node: Node) -> None:
     assert answer["error_code"] == Code.INVALID_REQUEST
 
 
-async def test_old_versions_join_at_once_and_new_ones_are_given_an_id_first(node: Node) -> None:
-    asked = await join(node, 4)
+def test_old_versions_join_at_once_and_new_ones_are_given_an_id_first(node: Node) -> None:
+    asked = join(node, 4)
     assert (asked["error_code"], asked["protocol_name"]) == (Code.MEMBER_ID_REQUIRED, "")
 
-    assert (await join(node, 3))["error_code"] == Code.NONE
+    assert join(node, 3)["error_code"] == Code.NONE
     described = ask(node, messages.DESCRIBE_GROUPS, 5, groups=["g", "other"])["groups"]
     assert [group["group_state"] for group in described] == ["CompletingRebalance", "Dead"]
     assert described[0]["members"][0]["client_host"] == "/127.0.0.1"
 
 
-async def test_groups_are_listed_by_state_and_type(node: Node) -> None:
+def test_groups_are_listed_by_state_and_type(node: Node) -> None:
     commit(node, at(0, 5))
 
     def listed(**filters: list[str]) -> list[str]:
@@ -146,11 +150,11 @@ async def test_groups_are_listed_by_state_and_type(node: Node) -> None:
     assert listed(states_filter=["Stable"]) == listed(types_filter=["consumer"]) == []
 
 
-async def test_offsets_of_topics_in_use_are_not_deleted(node: Node) -> None:
+def test_offsets_of_topics_in_use_are_not_deleted(node: Node) -> None:
     node.topics.create("u", 1, {})
     commit(node, at(0, 5))
     commit(node, at(0, 5), topic="u")
-    await join(node, 3)
+    join(node, 3)
 
     topics = [{"name": name, "partitions": [{"partition_index": 0}]} for name in ("t", "u", "v")]
     answer = ask(node, messages.OFFSET_DELETE, 0, group_id="g", topics=topics)
@@ -172,8 +176,8 @@ def test_groups_are_deleted_by_name(node: Node) -> None:
     assert fetch(node) == []
 
 
-async def test_members_leave_together(node: Node) -> None:
-    member = (await join(node, 3))["member_id"]
+def test_members_leave_together(node: Node) -> None:
+    member = join(node, 3)["member_id"]
 
     answer = ask(
         node,
