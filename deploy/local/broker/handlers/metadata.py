@@ -37,7 +37,7 @@ def metadata(node: Node, request: Request) -> Message:
     topics = (
         [_described(topic) for topic in node.topics]
         if everything
-        else [_asked(node, topic, create) for topic in asked]
+        else [_asked(node, topic, create, by_id=request.version >= 12) for topic in asked]
     )
     return {
         "brokers": [_this_node(request, "node_id")],
@@ -47,8 +47,11 @@ def metadata(node: Node, request: Request) -> Message:
     }
 
 
-def _asked(node: Node, asked: dict[str, Any], create: bool) -> dict[str, Any]:
+def _asked(node: Node, asked: dict[str, Any], create: bool, *, by_id: bool) -> dict[str, Any]:
     name, topic_id = asked["name"], asked["topic_id"]
+    if name is None and not by_id:
+        # Versions 10 and 11 have the ids, but no answer without a name.
+        return {"error_code": Code.INVALID_REQUEST, "name": ""}
     try:
         if name is None:
             return _described(node.topics.with_id(topic_id))
