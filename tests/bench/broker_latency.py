@@ -5,7 +5,7 @@ import sys
 import time
 
 import numpy as np
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from numpy.typing import NDArray
 
 from tests.bench.broker_cases import Case
@@ -16,6 +16,7 @@ from tests.bench.generator import Sent
 from tests.bench.processes import Child, Children, RunFailed
 
 MAX_TAKEN = 2000
+N_PROBES = 1
 _SETTLE_S = 10.0
 _MIN_RATE_KEPT = 0.98
 
@@ -31,6 +32,7 @@ def measure_latency(
     with node.topic(case) as topic:
         reader = _Reader(node.bootstrap, topic)
         try:
+            reader.settle()
             sender = children.start("sender", _command(node, topic, case, seconds), core)
             try:
                 cpu, began = node.process.cpu_s(), time.monotonic()
@@ -41,7 +43,7 @@ def measure_latency(
             if status:
                 raise RunFailed(f"the sender exited with {status}: {sender.last_words()}")
             sent = Sent(**json.loads(sender.last_words()))
-            reader.run_until(sent.n, _SETTLE_S)
+            reader.run_until(N_PROBES + sent.n, _SETTLE_S)
         finally:
             reader.close()
     figures = percentiles(*reader.times(), sent.first_ns + int(warm_up_s * 1e9), sent.last_ns)
@@ -86,7 +88,16 @@ class _Reader:
                 "log_level": QUIET,
             }
         )
+        self._bootstrap, self._topic = bootstrap, topic
         self._consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+
+    def settle(self) -> None:
+        """Return when it reads: librdkafka takes half a second from assignment to first fetch."""
+        producer = Producer({"bootstrap.servers": self._bootstrap, "log_level": QUIET})
+        for _ in range(N_PROBES):
+            producer.produce(self._topic, STAMP.pack(0), partition=0)
+        producer.flush(_SETTLE_S)
+        self.run_until(N_PROBES, _SETTLE_S)
 
     def run_while(self, sender: Child, timeout_s: float) -> int:
         """Read until the sender has ended; returns its exit status."""
