@@ -6,6 +6,8 @@ from types import MappingProxyType
 
 from deploy.local.broker.store import Committed, Store, TopicPartition
 
+# Kafka's offset.metadata.max.bytes, which it counts in UTF-16 units.
+MAX_METADATA = 4096
 _NOTHING: Mapping[TopicPartition, Committed] = MappingProxyType({})
 
 
@@ -116,3 +118,8 @@ class Offsets:
                 del holders[producer_id]
         if not holders:
             self._held.pop(group, None)
+
+
+def metadata_too_large(metadata: str) -> bool:
+    """Whether the metadata of a committed offset is beyond Kafka's limit."""
+    return len(metadata.encode("utf-16-le")) > 2 * MAX_METADATA

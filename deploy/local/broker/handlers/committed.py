@@ -5,13 +5,11 @@ from deploy.local.broker.group import Group
 from deploy.local.broker.group_rules import State
 from deploy.local.broker.messages import groups as messages
 from deploy.local.broker.node import Node
+from deploy.local.broker.offsets import metadata_too_large
 from deploy.local.broker.requests import Handler, Request
 from deploy.local.broker.store import Committed, TopicPartition
 from deploy.local.broker.subscriptions import subscribed_topics
 from deploy.local.broker.wire import Message
-
-# Kafka's offset.metadata.max.bytes, which it counts in UTF-16 units.
-MAX_OFFSET_METADATA = 4096
 
 
 def offset_commit(node: Node, request: Request) -> Message:
@@ -53,11 +51,6 @@ def _accept(
         partition["committed_offset"], partition["committed_leader_epoch"], metadata
     )
     return Code.NONE
-
-
-def metadata_too_large(metadata: str) -> bool:
-    """Whether a committed offset's metadata is beyond Kafka's limit."""
-    return len(metadata.encode("utf-16-le")) > 2 * MAX_OFFSET_METADATA
 
 
 def _exists(node: Node, topic: str, partition: int) -> bool:

@@ -5,15 +5,13 @@ import asyncio
 from deploy.local.broker.errors import Code, RefusedError
 from deploy.local.broker.group import Group
 from deploy.local.broker.group_rules import State
-from deploy.local.broker.handlers import committed
+from deploy.local.broker.handlers.committed import HANDLERS as OFFSET_HANDLERS
 from deploy.local.broker.members import Join, Joined, Sync, Synced
 from deploy.local.broker.messages import groups as messages
 from deploy.local.broker.node import NODE_ID, Node
 from deploy.local.broker.requests import Handler, Request
 from deploy.local.broker.wire import Message
 
-# Transactions commit offsets under the same bound.
-metadata_too_large = committed.metadata_too_large
 _GROUP, _TRANSACTION = 0, 1
 _ASKS_MEMBER_ID_SINCE = 4
 _NULL_PROTOCOL_SINCE = 7
@@ -194,7 +192,7 @@ def delete_groups(node: Node, request: Request) -> Message:
 
 
 HANDLERS: dict[int, Handler] = {
-    **committed.HANDLERS,
+    **OFFSET_HANDLERS,
     messages.FIND_COORDINATOR.key: find_coordinator,
     messages.JOIN_GROUP.key: join_group,
     messages.SYNC_GROUP.key: sync_group,

@@ -1,7 +1,6 @@
 """Producer ids and transactions: the five requests of KIP-98."""
 
 from deploy.local.broker.errors import Code, RefusedError
-from deploy.local.broker.handlers.groups import metadata_too_large
 from deploy.local.broker.messages.transactions import (
     ADD_OFFSETS_TO_TXN,
     ADD_PARTITIONS_TO_TXN,
@@ -10,6 +9,7 @@ from deploy.local.broker.messages.transactions import (
     TXN_OFFSET_COMMIT,
 )
 from deploy.local.broker.node import Node
+from deploy.local.broker.offsets import metadata_too_large
 from deploy.local.broker.requests import Handler, Request
 from deploy.local.broker.store import Committed, TopicPartition
 from deploy.local.broker.transaction import NO_EPOCH, Producer
