@@ -148,8 +148,14 @@ def placed(batch: Batch, base_offset: int, append_time_ms: int | None) -> Batch:
 
 
 def records_of(data: bytes | memoryview) -> Iterator[Record]:
-    """The records of one batch, decompressed; raises what aiokafka raises on garbage."""
-    return iter(DefaultRecordBatch(bytes(data)))
+    """The records of one batch, decompressed.
+
+    Raises RefusedError(INVALID_RECORD) where there are none to read: a CRC holds for any bytes.
+    """
+    try:
+        yield from DefaultRecordBatch(bytes(data))
+    except Exception as error:  # each compression codec raises errors of its own
+        raise RefusedError(Code.INVALID_RECORD, f"the records cannot be read: {error}") from error
 
 
 def marker(producer_id: int, epoch: int, *, commit: bool, time_ms: int) -> Batch:

@@ -1,8 +1,6 @@
 """What a batch must be like to be appended, as Apache Kafka's LogValidator has it."""
 
-from collections.abc import Iterator
-
-from deploy.local.broker.batches import NO_PRODUCER, Batch, Record, records_of
+from deploy.local.broker.batches import NO_PRODUCER, Batch, records_of
 from deploy.local.broker.configs import TopicConfig
 from deploy.local.broker.errors import Code, RefusedError
 
@@ -50,7 +48,7 @@ def _check_times(batch: Batch, config: TopicConfig, now_ms: int) -> None:
     if config.timestamp_before_max_ms == _NO_LIMIT:
         return
     earliest = now_ms - config.timestamp_before_max_ms
-    for record in _records(batch):
+    for record in records_of(batch.data):
         if _NO_TIMESTAMP != record.timestamp < earliest:
             raise RefusedError(
                 Code.INVALID_TIMESTAMP,
@@ -60,12 +58,5 @@ def _check_times(batch: Batch, config: TopicConfig, now_ms: int) -> None:
 
 
 def _check_keys(batch: Batch) -> None:
-    if any(record.key is None for record in _records(batch)):
+    if any(record.key is None for record in records_of(batch.data)):
         raise RefusedError(Code.INVALID_RECORD, "a compacted topic takes no record without a key")
-
-
-def _records(batch: Batch) -> Iterator[Record]:
-    try:
-        yield from records_of(batch.data)
-    except Exception as error:  # each compression codec raises errors of its own
-        raise RefusedError(Code.INVALID_RECORD, f"the records cannot be read: {error}") from error

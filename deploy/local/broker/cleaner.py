@@ -11,11 +11,13 @@ import threading
 import time
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 
 from deploy.local.broker.batches import HEADER_SIZE, Batch, read_header, records_of
+from deploy.local.broker.errors import RefusedError
 from deploy.local.broker.index import NO_TIMESTAMP, IndexFile, read_index, write_index
 from deploy.local.broker.producers import Aborted
 from deploy.local.broker.rewrite import delete_horizon, emptied, frames, rewritten
@@ -90,9 +92,14 @@ class Pass:
                 if len(self._latest) >= self.max_keys:
                     self.upto = batch.header.base_offset
                     return
-                for record in records_of(batch.data):
-                    if record.key is not None:
-                        self._latest[digest(record.key)] = record.offset
+                self._note_keys(batch)
+
+    def _note_keys(self, batch: Batch) -> None:
+        # Batches are not looked into on arrival: one that nobody can read has no keys, and stays.
+        with suppress(RefusedError):
+            for record in records_of(batch.data):
+                if record.key is not None:
+                    self._latest[digest(record.key)] = record.offset
 
     def rewrite(self, group: Sequence[Source], directory: Path) -> bool:
         """Write one cleaned segment for `group`, beside it; whether it differs from what is there.
@@ -145,7 +152,10 @@ class Pass:
     def _filtered(self, batch: Batch) -> Batch | None:
         """The batch with its last records of each key; None where there are none."""
         header = batch.header
-        records = list(records_of(batch.data))
+        try:
+            records = list(records_of(batch.data))
+        except RefusedError:
+            return batch
         horizon = delete_horizon(header)
         due = self._is_due(batch)
         keep = [

@@ -4,6 +4,7 @@ from typing import Any
 
 from deploy.local.broker.errors import RefusedError
 from deploy.local.broker.handlers.fetch import LEADER_EPOCH
+from deploy.local.broker.log import PartitionLog
 from deploy.local.broker.messages.data import LIST_OFFSETS, OFFSET_FOR_LEADER_EPOCH
 from deploy.local.broker.node import Node
 from deploy.local.broker.requests import Handler, Request
@@ -30,22 +31,12 @@ def list_offsets(node: Node, request: Request) -> Message:
 
 
 def _offset(node: Node, topic: str, part: dict[str, Any], committed: bool) -> dict[str, Any]:
-    index, wanted = part["partition_index"], part["timestamp"]
+    index = part["partition_index"]
     try:
         log = node.topics.partition(topic, index)
+        found = _found(log, part["timestamp"], committed)
     except RefusedError as refused:
         return {"partition_index": index, "error_code": refused.code}
-    found: tuple[int, int] | None
-    if wanted == LATEST:
-        found = (log.stable_offset if committed else log.end_offset, -1)
-    elif wanted == EARLIEST:
-        found = (log.start_offset, -1)
-    elif wanted == MAX_TIMESTAMP:
-        found = log.latest_time()
-    else:
-        found = log.find_time(wanted)
-        if found is not None and committed and found[0] >= log.stable_offset:
-            found = None
     if found is None:
         return {"partition_index": index}
     offset, timestamp = found
@@ -55,6 +46,20 @@ def _offset(node: Node, topic: str, part: dict[str, Any], committed: bool) -> di
         "timestamp": timestamp,
         "leader_epoch": LEADER_EPOCH,
     }
+
+
+def _found(log: PartitionLog, wanted: int, committed: bool) -> tuple[int, int] | None:
+    """Offset and timestamp; raises RefusedError where the records there cannot be read."""
+    if wanted == LATEST:
+        return (log.stable_offset if committed else log.end_offset, -1)
+    if wanted == EARLIEST:
+        return (log.start_offset, -1)
+    if wanted == MAX_TIMESTAMP:
+        return log.latest_time()
+    found = log.find_time(wanted)
+    if found is not None and committed and found[0] >= log.stable_offset:
+        return None
+    return found
 
 
 def offset_for_leader_epoch(node: Node, request: Request) -> Message:
