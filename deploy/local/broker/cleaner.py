@@ -226,6 +226,8 @@ class Pass:
                 start = file.read(HEADER_SIZE)
                 header = read_header(start)
                 data = start + file.read(header.size - HEADER_SIZE)
+                if not HEADER_SIZE <= header.size == len(data):
+                    raise OSError(f"{source.path.name} is not what it was")
                 left -= header.size
                 self._pause(header.size)
                 yield Batch(header, data)

@@ -157,25 +157,63 @@ class PartitionLog:
     def delete_before(self, offset: int) -> int:
         """Forget the records below `offset`, for good; the new start, which never moves back.
 
-        Raises RefusedError(OFFSET_OUT_OF_RANGE) for an offset beyond the end.
+        Raises RefusedError: OFFSET_OUT_OF_RANGE for an offset beyond the end, KAFKA_STORAGE_ERROR.
         """
         if not 0 <= offset <= self.end_offset:
             raise RefusedError(
                 Code.OFFSET_OUT_OF_RANGE, f"{offset} is not from 0 to {self.end_offset}"
             )
         if offset > self._start:
-            replace_file(self._directory / _START, str(offset).encode())
+            try:
+                replace_file(self._directory / _START, str(offset).encode())
+            except OSError as error:
+                raise RefusedError(Code.KAFKA_STORAGE_ERROR, f"the new start: {error}") from error
             self._start = offset
             bases = [segment.base_offset for segment in self._segments]
             self._drop(bisect_right(bases, offset) - 1)
         return self._start
 
     def retain(self, now_ms: int) -> None:
-        """Do what is due by time: roll, delete what retention lets go, forget silent producers."""
-        active = self._active
-        if self._in_use is not active:
-            self._in_use.rest()
+        """Do what is due by time: roll, delete what retention lets go, forget silent producers.
+
+        What the disk refuses is logged, and done the next time.
+        """
         self._producers.expire(now_ms)
+        if self._in_use is not self._active:
+            self._in_use.rest()
+        try:
+            self._retain(now_ms)
+        except OSError as error:
+            log.error("retention_failed", directory=str(self._directory), error=str(error))
+
+    async def clean(self, now_ms: int) -> None:
+        """Compact the log where that is due; failures are logged. The loop stays free meanwhile."""
+        if self.gone or not self.config.compacts:
+            return
+        try:
+            if self._compactor.should_roll(self.config, now_ms, self.stable_offset):
+                self._roll()
+        except OSError as error:
+            log.error("compaction_failed", directory=str(self._directory), error=str(error))
+            return
+        await self._compactor.run(self.config, now_ms, self._start, self.stable_offset)
+
+    def close(self, *, gone: bool = False) -> None:
+        """Close the files, and unless the topic is `gone`, spare the next start reading them."""
+        self.gone = self.gone or gone
+        self._compactor.cancel()
+        if not gone and self._active.size > self._active.covered:
+            try:
+                self._active.save_index(self._producers.dump())
+            except OSError as error:
+                log.warning("index_not_saved", directory=str(self._directory), error=str(error))
+        for segment in self._segments:
+            segment.rest()
+        if gone:
+            self._notify()
+
+    def _retain(self, now_ms: int) -> None:
+        active = self._active
         if active.size and now_ms - active.first_append_ms >= self.config.segment_ms:
             self._roll()
         elif active.size - active.covered >= _CHECKPOINT_BYTES:
@@ -184,25 +222,6 @@ class PartitionLog:
         if n_expired == len(self._segments):
             self._roll()
         self._drop(n_expired)
-
-    async def clean(self, now_ms: int) -> None:
-        """Compact the log where that is due; failures are logged. The loop stays free meanwhile."""
-        if self.gone or not self.config.compacts:
-            return
-        if self._compactor.should_roll(self.config, now_ms, self.stable_offset):
-            self._roll()
-        await self._compactor.run(self.config, now_ms, self._start, self.stable_offset)
-
-    def close(self, *, gone: bool = False) -> None:
-        """Close the files, and unless the topic is `gone`, spare the next start reading them."""
-        self.gone = self.gone or gone
-        self._compactor.cancel()
-        if not gone and self._active.size > self._active.covered:
-            self._active.save_index(self._producers.dump())
-        for segment in self._segments:
-            segment.rest()
-        if gone:
-            self._notify()
 
     def _write(self, batch: Batch, now_ms: int) -> None:
         active = self._active

@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from deploy.local.broker.batches import HEADER_SIZE, Batch, BatchHeader, read_header, records_of
+from deploy.local.broker.batches import (
+    HEADER_SIZE,
+    Batch,
+    BatchHeader,
+    Record,
+    read_header,
+    records_of,
+)
 from deploy.local.broker.errors import Code, RefusedError
 from deploy.local.broker.index import NO_TIMESTAMP, IndexFile, SparseIndex, write_index
 
@@ -71,7 +78,7 @@ class Segment:
     def append(self, batch: Batch, now_ms: int) -> None:
         """Write a batch behind the last; raises RefusedError(KAFKA_STORAGE_ERROR)."""
         try:
-            written = os.pwrite(self._open(), batch.data, self.size)
+            written = os.pwrite(self._open(create=not self.size), batch.data, self.size)
         except OSError as error:
             self._cut()
             raise RefusedError(Code.KAFKA_STORAGE_ERROR, f"{self.path.name}: {error}") from error
@@ -116,16 +123,26 @@ class Segment:
         return self.size
 
     def batch_size(self, position: int) -> int:
-        """The bytes of the batch at `position`."""
-        return size_of(self.read(position, HEADER_SIZE))
+        """The bytes of the batch at `position`; raises RefusedError(KAFKA_STORAGE_ERROR)."""
+        for _, header in self.headers(position):
+            return header.size
+        return 0
 
     def headers(self, position: int = 0) -> Iterator[tuple[int, BatchHeader]]:
-        """Each batch's position and header, from the batch at `position` on."""
+        """Each batch's position and header, from the batch at `position` on.
+
+        Raises RefusedError(KAFKA_STORAGE_ERROR), also where the file is not what it was.
+        """
         window, start = b"", position
         while position < self.size:
             if position + HEADER_SIZE > start + len(window):
                 window, start = self.read(position, _WALK_BYTES), position
-            header = read_header(window, position - start)
+            whole = len(window) - (position - start) >= HEADER_SIZE
+            header = read_header(window, position - start) if whole else None
+            if header is None or header.size < HEADER_SIZE:
+                raise RefusedError(
+                    Code.KAFKA_STORAGE_ERROR, f"{self.path.name}: no batch at {position}"
+                )
             yield position, header
             position += header.size
 
@@ -138,7 +155,7 @@ class Segment:
                 continue
             if header.last_offset < start_offset:
                 continue
-            for record in records_of(self.read(position, header.size)):
+            for record in self._records(position, header.size):
                 if record.timestamp >= timestamp and record.offset >= start_offset:
                     return record.offset, record.timestamp
         return None
@@ -162,7 +179,7 @@ class Segment:
 
     def _latest_in(self, position: int, n_bytes: int, start_offset: int) -> tuple[int, int] | None:
         best: tuple[int, int] | None = None
-        for record in records_of(self.read(position, n_bytes)):
+        for record in self._records(position, n_bytes):
             if record.offset >= start_offset and (best is None or record.timestamp > best[1]):
                 best = (record.offset, record.timestamp)
         return best
@@ -175,7 +192,7 @@ class Segment:
 
     def create(self) -> None:
         """Make the file, so that a start knows where offsets go on. Raises OSError."""
-        self._open()
+        self._open(create=True)
 
     def save_index(self, producers: dict[str, Any]) -> None:
         """Write the index file; `producers` is their state as of this segment's end. OSError."""
@@ -211,10 +228,17 @@ class Segment:
         self.path.unlink(missing_ok=True)
         self.index_path.unlink(missing_ok=True)
 
-    def _open(self) -> int:
+    def _open(self, *, create: bool = False) -> int:
         if self._descriptor is None:
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
+            self._descriptor = os.open(self.path, flags, 0o644)
         return self._descriptor
+
+    def _records(self, position: int, n_bytes: int) -> Iterator[Record]:
+        try:
+            yield from records_of(self.read(position, n_bytes))
+        except Exception as error:  # each compression codec raises errors of its own
+            raise RefusedError(Code.CORRUPT_MESSAGE, f"{self.path.name}: {error}") from error
 
     def _cut(self) -> None:
         """Drop what a failed write may have left behind the last batch."""

@@ -184,6 +184,27 @@ def test_aborted_records_go_and_committed_ones_stay(tmp_path: Path) -> None:
         assert contents(again) == expected
 
 
+def test_a_pass_whose_end_was_not_noted_leaves_no_aborted_transaction_without_marker(
+    tmp_path: Path,
+) -> None:
+    log = compacted_log(tmp_path)
+    log.append(batch_of((b"a", b"1"), producer=(7, 0, 0), transactional=True), NOW_MS)
+    log.append_marker(7, 0, commit=False, now_ms=NOW_MS)
+    put(log, (b"y", b"1"))
+    put(log, (b"z", b"active"))
+    clean(log)
+    (tmp_path / "log" / "compacted").unlink()  # as if killed before it was written
+    log = compacted_log(tmp_path)
+    for step in range(1, 4):
+        before_kill = (tmp_path / "log" / "compacted").exists()
+        markers = [b.header.producer_id for b in read_batches(log) if b.header.control]
+        listed = [producer_id for producer_id, _ in log.aborted(0, log.end_offset)]
+        assert set(listed) <= set(markers)
+        assert before_kill == (step > 1)
+        clean(log, NOW_MS + step)
+    assert contents(log) == [(2, b"y", b"1"), (3, b"z", b"active")]
+
+
 def test_a_marker_goes_only_when_its_transaction_has_no_records(tmp_path: Path) -> None:
     log = compacted_log(tmp_path)
     for sequence in (0, 1):

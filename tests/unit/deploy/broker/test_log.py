@@ -150,6 +150,14 @@ def test_a_torn_tail_is_cut_off_with_a_warning(tmp_path: Path) -> None:
     assert path.stat().st_size == again.size
 
 
+def test_a_sound_batch_of_an_offset_that_is_taken_is_no_part_of_the_log(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    log.append(batch_of(b"a"), NOW_MS)
+    (path,) = files(tmp_path, "*.log")
+    path.write_bytes(path.read_bytes() * 2)
+    assert [record.offset for record in read_records(open_log(tmp_path))] == [0]
+
+
 def test_damage_in_an_earlier_segment_hides_only_what_follows_it_there(tmp_path: Path) -> None:
     log = open_log(tmp_path, segment_bytes=3 * len(batch_of(b"a").data))
     for number in range(7):
@@ -306,3 +314,34 @@ def test_a_checkpoint_spares_a_crashed_start_most_of_the_reading(tmp_path: Path)
     again = open_log(tmp_path)
     assert again.end_offset == 19
     assert again.append(batch_of(b"y", producer=(7, 0, 0)), NOW_MS) == 18
+
+
+def test_a_file_that_shrank_under_the_log_is_an_answer_not_a_crash(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    for _ in range(3):
+        log.append(batch_of(b"x" * 2000), NOW_MS)
+    log.close()
+    log = open_log(tmp_path)
+    (path,) = files(tmp_path, "*.log")
+    path.write_bytes(b"")
+    for read in (lambda: log.read(0, 10, upto=2, whole_batch=True), lambda: log.find_time(0)):
+        with pytest.raises(RefusedError) as refused:
+            read()
+        assert refused.value.code == Code.KAFKA_STORAGE_ERROR
+
+
+def test_a_log_on_a_disk_that_refuses_goes_on_being_read(tmp_path: Path) -> None:
+    log = open_log(tmp_path, segment_bytes=150, segment_ms=1000)
+    log.append(batch_of(b"x" * 60), NOW_MS)
+    obstacle = tmp_path / "log" / f"{0:020d}.index.tmp"
+    obstacle.mkdir()
+    with capture_logs() as lines:
+        log.retain(NOW_MS + 1000)
+        log.close()
+    assert [line["event"] for line in lines] == ["retention_failed", "index_not_saved"]
+    with pytest.raises(RefusedError) as refused:
+        log.append(batch_of(b"y" * 60), NOW_MS)
+    assert refused.value.code == Code.KAFKA_STORAGE_ERROR
+    obstacle.rmdir()
+    assert log.append(batch_of(b"y" * 60), NOW_MS) == 1
+    assert [record.offset for record in read_records(log)] == [0, 1]
