@@ -154,7 +154,7 @@ def _set_up(options: Options, directory: Path, children: Children, console: Cons
     place = Workplace(directory, store, write_store(store), cores, children, cluster)
     cluster.start()
     console.print(
-        f"Apache Kafka on core {cores.broker} with the generator and the observer,"
+        f"{cluster.description} on core {cores.broker} with the generator and the observer,"
         f" contenders on core {cores.worker}, {options.partitions} partition(s)"
     )
     return place

@@ -28,7 +28,7 @@ class BrokerNode:
     def __init__(self, name: str, children: Children, directory: Path, core: int) -> None:
         self.name = name
         self._children, self._core = children, core
-        self._broker = _broker(name, directory)
+        self._broker = broker_for(name, directory)
         self._child: Child | None = None
         self._admin: AdminClient | None = None
         self._n_topics = 0
@@ -116,7 +116,8 @@ def missing_apache() -> str:
     return ""
 
 
-def _broker(name: str, directory: Path) -> Broker:
+def broker_for(name: str, directory: Path) -> Broker:
+    """The broker of that name, not started, on free ports; raises ConfigurationError."""
     if name == APACHE:
         return ApacheKafka(
             home=find_kafka_home(),

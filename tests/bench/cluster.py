@@ -1,6 +1,5 @@
-"""A real Apache Kafka on one core for the length of the bench, and fresh topics for each run."""
+"""A broker on one core for the length of the bench, and fresh topics for each run."""
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +8,12 @@ from pathlib import Path
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
-from deploy.local.kafka import ApacheKafka, find_java, find_kafka_home
-from deploy.local.ports import free_port
 from schemas.topics import PIPELINE_TOPICS, TopicNames
+from tests.bench.broker_cases import APACHE, EMBEDDED
+from tests.bench.broker_nodes import broker_for, missing_apache
 from tests.bench.model import PIPELINE
-from tests.bench.processes import ROOT, Child, Children, on_core
+from tests.bench.processes import Child, Children, on_core
 
-HEAP_MB = 1024
 _START_TIMEOUT_S = 60.0
 _TIMEOUT_S = 30.0
 
@@ -32,36 +30,27 @@ class RunTopics:
 
 
 class Cluster:
-    """One broker; `n_partitions` is that of every topic."""
+    """Apache Kafka, or the embedded broker without one; `n_partitions` is that of every topic."""
 
     def __init__(self, children: Children, directory: Path, core: int, n_partitions: int) -> None:
         self._children, self._core = children, core
         self._process: Child | None = None
         self._n_runs = 0
         self.n_partitions = n_partitions
-        shared = ROOT.parent / "shared" / "kafka"
-        if not os.environ.get("KAFKA_HOME") and shared.is_dir():
-            os.environ["KAFKA_HOME"] = str(shared)
-        self._node = ApacheKafka(
-            home=find_kafka_home(),
-            java=find_java(),
-            directory=directory,
-            port=free_port(),
-            controller_port=free_port(),
-            heap_mb=HEAP_MB,
-        )
+        self._node = broker_for(EMBEDDED if missing_apache() else APACHE, directory)
         self.bootstrap = self._node.bootstrap_servers
+        self.description = self._node.description
 
     def start(self) -> None:
         """Start it and wait until it serves requests."""
         with on_core(self._core):
             self._node.prepare()
-        self._process = self._children.start("kafka", self._node.command(), self._core)
+        self._process = self._children.start("broker", self._node.command(), self._core)
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not self._node.healthy():
             self._process.check()
             if time.monotonic() > deadline:
-                raise RuntimeError(f"Kafka is not up after {_START_TIMEOUT_S:.0f} s")
+                raise RuntimeError(f"the broker is not up after {_START_TIMEOUT_S:.0f} s")
             time.sleep(0.2)
         self._admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
 
