@@ -14,7 +14,7 @@ import pytest
 
 from tests.deployment import Deployment, until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
+pytestmark = [pytest.mark.kafka, pytest.mark.chaos, pytest.mark.every_broker]
 
 N_KILLS = int(os.environ.get("CHAOS_KILLS", "20"))
 

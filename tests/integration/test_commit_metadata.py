@@ -13,7 +13,7 @@ from schemas.kafka_settings import KafkaSettings
 from stream_processors.topics import create_pipeline_topics
 from stream_processors.transport.driver import METADATA_END
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.every_broker]
 TOPIC_ID = "BDkLZKjXRgWyWgwGDrm0Ew"
 
 

@@ -12,7 +12,7 @@ from storage.client import connect
 from storage.model_store import ModelStore
 from tests.deployment import SCHEMA, Deployment, until
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.every_broker]
 
 
 def test_every_event_is_scored_by_the_model_and_logged_once(

@@ -13,7 +13,7 @@ from stream_processors.outbox import Messages, Outbox
 from stream_processors.topics import TopicInfo, admin_client, end_offsets
 from tests.fixtures.kafka import KafkaServer
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.every_broker]
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from schemas.features import FeatureSchema
 from schemas.kafka_settings import KafkaSettings
 from schemas.pipeline import ColumnMapping
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.every_broker]
 
 NewTopicName = Callable[[int], str]
 READ_TIMEOUT_S = 20

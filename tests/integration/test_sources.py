@@ -15,7 +15,7 @@ from stream_processors.log_predictions.reconciler import Reconciler
 from stream_processors.topics import admin_client, describe
 from tests.deployment import Deployment, until
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.every_broker]
 
 DAY_MS = 86_400_000
 

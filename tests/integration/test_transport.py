@@ -20,7 +20,7 @@ from stream_processors.topics import admin_client, committed_offsets, describe, 
 from stream_processors.transport.budget import MAX_FETCHES
 from tests.deployment import until
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.every_broker]
 
 
 class Worker:
