@@ -28,9 +28,12 @@ def open_segments(directory: Path) -> tuple[list[Segment], Producers]:
     What a crash left behind the last whole batch of the last segment is cut off, with a warning.
     Damage in an earlier segment hides what follows it in that segment, with an error.
     """
-    finish_swaps(directory)
-    for leftover in directory.glob("*.tmp"):
-        leftover.unlink()
+    # Looked at once: a node may have a thousand partitions, and nearly all have no leftovers.
+    suffixes = {path.suffix for path in directory.iterdir()}
+    if not suffixes <= {".log", ".index", ""}:
+        finish_swaps(directory)
+        for leftover in directory.glob("*.tmp"):
+            leftover.unlink()
     paths = sorted(directory.glob("*.log"))
     segments, producers = [], Producers()
     for path in paths:
