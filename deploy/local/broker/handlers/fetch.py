@@ -87,6 +87,8 @@ class _Answer:
         try:
             log = self._topics.partition(topic, index)
             _check(log, offset, part["current_leader_epoch"])
+            upto = log.stable_offset if self._committed else log.end_offset
+            records = self._read(log, offset, upto, part["partition_max_bytes"])
         except RefusedError as refused:
             self._failed = True
             return {
@@ -95,14 +97,13 @@ class _Answer:
                 "high_watermark": -1,
                 "records": b"",  # librdkafka takes null for a broken response
             }
-        upto = log.stable_offset if self._committed else log.end_offset
         return {
             "partition_index": index,
             "high_watermark": log.end_offset,
             "last_stable_offset": log.stable_offset,
             "log_start_offset": log.start_offset,
             "aborted_transactions": _aborted(log, offset, upto) if self._committed else None,
-            "records": self._read(log, offset, upto, part["partition_max_bytes"]),
+            "records": records,
         }
 
     def _read(self, log: PartitionLog, offset: int, upto: int, max_bytes: int) -> bytes:

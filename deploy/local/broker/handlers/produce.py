@@ -69,8 +69,6 @@ def _batch(records: bytes | None, acks: int) -> batches.Batch:
 def _check_transaction(
     node: Node, transactional_id: str | None, header: batches.BatchHeader, topic: str, index: int
 ) -> None:
-    if transactional_id is None:
-        raise RefusedError(Code.INVALID_TXN_STATE, "a transactional batch names no transaction")
     code = node.transactions.check_produce(
         transactional_id, header.producer_id, header.producer_epoch, topic, index
     )
