@@ -148,7 +148,7 @@ class Topics:
             topic.partitions.append(PartitionLog(self._folder(topic, index), topic.config))
 
     def _folder(self, topic: Topic, index: int) -> Path:
-        """The id is part of it: a topic of the same name starts empty. Names of files end at 255."""
+        """The id is part of it, so that a new topic starts empty; a file name has 255 characters."""
         return self._directory / f"{topic.name[:200]}-{index}-{topic.id.hex()[:16]}"
 
     def _remove_leftovers(self) -> None:
