@@ -1,1 +1,4 @@
-"""Drift: sketches, statistics and thresholds (issue to come); nothing here yet."""
+"""Drift: sketches of windows, detectors with a stated false-alarm rate, live quality, policies.
+
+Pure: arrays and values in, values out. Streams, files and storage are other packages' business.
+"""
