@@ -1,5 +1,6 @@
 """The clients of each case, on the session's broker or on one that the case may kill."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def mortal_server(
         yield server
     finally:
         server.kill()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture
