@@ -110,7 +110,7 @@ def missing_apache() -> str:
     if not os.environ.get("KAFKA_HOME") and shared.is_dir():
         os.environ["KAFKA_HOME"] = str(shared)
     if not os.environ.get("KAFKA_HOME"):
-        return "KAFKA_HOME is not set: there is nothing to compare with"
+        return "KAFKA_HOME is not set, so there is nothing to compare with"
     find_kafka_home()
     find_java()
     return ""

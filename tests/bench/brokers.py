@@ -88,6 +88,8 @@ def _without_missing(options: Options, console: Console) -> Options:
     reason = missing_apache() if APACHE in options.brokers else ""
     if not reason:
         return options
+    if options.brokers == (APACHE,):
+        raise ConfigurationError(reason)
     console.print(f"Without {TITLES[APACHE]}: {reason}.", style="yellow")
     return replace(options, brokers=tuple(each for each in options.brokers if each != APACHE))
 
