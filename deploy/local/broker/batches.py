@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.util import calc_crc32c
 
+from deploy.local.broker.compression import decompress
 from deploy.local.broker.errors import Code, RefusedError
 
 HEADER = struct.Struct(">qiibIhiqqqhii")
@@ -26,6 +27,7 @@ _CRC_AT = 17
 _CRC_COVERS_FROM = 21
 _ATTRIBUTES_AT = 21
 _MAX_TIMESTAMP_AT = 35
+_CODEC = 0x07
 _APPEND_TIME = 0x08
 _TRANSACTIONAL = 0x10
 _CONTROL = 0x20
@@ -153,9 +155,20 @@ def records_of(data: bytes | memoryview) -> Iterator[Record]:
     Raises RefusedError(INVALID_RECORD) where there are none to read: a CRC holds for any bytes.
     """
     try:
-        yield from DefaultRecordBatch(bytes(data))
+        yield from DefaultRecordBatch(_plain(bytes(data)))
     except Exception as error:  # each compression codec raises errors of its own
         raise RefusedError(Code.INVALID_RECORD, f"the records cannot be read: {error}") from error
+
+
+def _plain(data: bytes) -> bytes:
+    """The batch without compression; its length and CRC, which nobody reads then, are as before."""
+    attributes = read_header(data).attributes
+    codec = attributes & _CODEC
+    if codec == 0:
+        return data
+    head = bytearray(data[:HEADER_SIZE])
+    struct.pack_into(">h", head, _ATTRIBUTES_AT, attributes & ~_CODEC)
+    return bytes(head) + decompress(codec, data[HEADER_SIZE:])
 
 
 def marker(producer_id: int, epoch: int, *, commit: bool, time_ms: int) -> Batch:

@@ -11,6 +11,7 @@ from aiokafka import codec
 from aiokafka.record.util import calc_crc32c
 
 from deploy.local.broker.batches import HEADER, HEADER_SIZE, Batch, BatchHeader
+from deploy.local.broker.compression import decompress
 
 _CODEC = 0x07
 _APPEND_TIME = 0x08
@@ -19,13 +20,6 @@ _CRC_AT = 17
 _CRC_COVERS_FROM = 21
 _LENGTH_COUNTS_FROM = 12
 
-_DECODERS: dict[int, Callable[[bytes], bytes]] = {
-    0: bytes,
-    1: codec.gzip_decode,
-    2: codec.snappy_decode,
-    3: codec.lz4_decode,
-    4: codec.zstd_decode,
-}
 _ENCODERS: dict[int, Callable[[bytes], bytes]] = {
     0: bytes,
     1: codec.gzip_encode,
@@ -42,7 +36,7 @@ def delete_horizon(header: BatchHeader) -> int | None:
 
 def frames(batch: Batch) -> list[bytes]:
     """The batch's records, each as its bytes, length included."""
-    body = _DECODERS[batch.header.attributes & _CODEC](bytes(batch.data[HEADER_SIZE:]))
+    body = decompress(batch.header.attributes & _CODEC, bytes(batch.data[HEADER_SIZE:]))
     return list(_frames(body))
 
 

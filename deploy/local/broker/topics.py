@@ -14,6 +14,8 @@ from deploy.local.broker.store import Store, StoredTopic
 
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 MAX_PARTITIONS = 1000
+# Of all topics together: at 0.3 ms each to make and 0.1 ms to open, a start stays about a second.
+MAX_ALL_PARTITIONS = 10_000
 
 
 @dataclass(slots=True)
@@ -73,7 +75,16 @@ class Topics:
         check_name(name)
         self._check_no_collision(name)
         _check_partitions(partitions)
+        self._check_room(partitions)
         return topic_config(overrides)
+
+    def _check_room(self, added: int) -> None:
+        present = sum(len(topic.partitions) for topic in self._topics.values())
+        if present + added > MAX_ALL_PARTITIONS:
+            raise RefusedError(
+                Code.POLICY_VIOLATION,
+                f"{present} partitions are there, {added} more would be over {MAX_ALL_PARTITIONS}",
+            )
 
     def _check_no_collision(self, name: str) -> None:
         """Metric names have "_" for ".": two topics must not become one there, says Kafka."""
@@ -111,6 +122,7 @@ class Topics:
                 Code.INVALID_PARTITIONS,
                 f"{name} has {len(topic.partitions)} partitions, {partitions} is not more",
             )
+        self._check_room(partitions - len(topic.partitions))
         return partitions - len(topic.partitions)
 
     def grow(self, name: str, partitions: int) -> None:
