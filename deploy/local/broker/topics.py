@@ -32,8 +32,11 @@ class Topic:
 class Topics:
     """All topics, opened from the store; logs lie in `directory`, one folder for each partition."""
 
-    def __init__(self, store: Store, directory: Path) -> None:
+    def __init__(
+        self, store: Store, directory: Path, *, most_partitions: int = MAX_ALL_PARTITIONS
+    ) -> None:
         self._store = store
+        self._most_partitions = most_partitions
         self._directory = directory
         self._topics: dict[str, Topic] = {}
         self._names: dict[bytes, str] = {}
@@ -80,10 +83,11 @@ class Topics:
 
     def _check_room(self, added: int) -> None:
         present = sum(len(topic.partitions) for topic in self._topics.values())
-        if present + added > MAX_ALL_PARTITIONS:
+        most = self._most_partitions
+        if present + added > most:
             raise RefusedError(
                 Code.POLICY_VIOLATION,
-                f"{present} partitions are there, {added} more would be over {MAX_ALL_PARTITIONS}",
+                f"{present} partitions are there, {added} more would be over {most}",
             )
 
     def _check_no_collision(self, name: str) -> None:
@@ -160,7 +164,7 @@ class Topics:
             topic.partitions.append(PartitionLog(self._folder(topic, index), topic.config))
 
     def _folder(self, topic: Topic, index: int) -> Path:
-        """The id is part of it, so that a new topic starts empty; a file name has 255 characters."""
+        """The id makes a topic of the same name start empty; file names have 255 characters."""
         return self._directory / f"{topic.name[:200]}-{index}-{topic.id.hex()[:16]}"
 
     def _remove_leftovers(self) -> None:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.broker.errors import Code
+from deploy.local.broker.errors import Code, RefusedError
 from deploy.local.broker.messages.admin import DELETE_TOPICS
 from deploy.local.broker.node import Node
 from deploy.local.broker.options import OPTIONS
-from deploy.local.broker.store import Committed
+from deploy.local.broker.store import Committed, Store
+from deploy.local.broker.topics import Topics
 from deploy.local.broker.wire import Message
 from tests.unit.deploy.broker.admins import NO_ID, SET, Admin, admin_of
 from tests.unit.deploy.broker.logs import NOW_MS, batch_of
@@ -206,6 +207,17 @@ def test_records_are_deleted_up_to_an_offset_or_the_end(admin: Admin) -> None:
 def test_records_of_a_topic_that_is_only_compacted_are_not_deleted(admin: Admin) -> None:
     admin.create({"name": "t", "configs": [{"name": "cleanup.policy", "value": "compact"}]})
     assert admin.delete_records("t", 0, -1) == (Code.POLICY_VIOLATION, -1)
+
+
+def test_all_topics_together_have_a_bound(tmp_path: Path) -> None:
+    topics = Topics(Store(tmp_path / "store"), tmp_path / "logs", most_partitions=5)
+    topics.create("a", 3, {})
+    for attempt in (lambda: topics.create("b", 3, {}), lambda: topics.grow("a", 6)):
+        with pytest.raises(RefusedError) as refused:
+            attempt()
+        assert refused.value.code == Code.POLICY_VIOLATION
+    topics.create("b", 2, {})
+    topics.close()
 
 
 def test_topics_and_options_are_there_after_a_restart(admin: Admin) -> None:
