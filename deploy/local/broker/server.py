@@ -171,7 +171,8 @@ class Connection(asyncio.Protocol):
             return
         size = 4 + len(tags) + sum(map(len, pieces))
         head = struct.pack(">ii", size, correlation) + tags
-        self._transport.write(b"".join((head, *pieces)))
+        # As a view, what the socket does not take at once is not copied to be sent later.
+        self._transport.write(memoryview(b"".join((head, *pieces))))
         self._last_active = self._loop.time()
 
     def _refuse_version(self, api: Api, version: int, correlation: int) -> None:

@@ -39,11 +39,12 @@ async def _wait(node: Node, body: Message) -> Message:
     timer = loop.call_at(deadline, woken.set)
     try:
         while True:
-            await woken.wait()
-            woken.clear()
+            # Looked at before the first wait too: a log may have grown before we watched it.
             answer = _Answer(node, body)
             if answer.complete or loop.time() >= deadline:
                 return answer.message
+            await woken.wait()
+            woken.clear()
     finally:
         timer.cancel()
         for log in logs:
@@ -56,6 +57,7 @@ def _logs(node: Node, body: Message) -> list[PartitionLog]:
         for asked in body["topics"]
         if (topic := node.topics.get(asked["topic"])) is not None
         for part in asked["partitions"]
+        if part["partition"] < len(topic.partitions)
     ]
 
 
