@@ -22,6 +22,7 @@ _LENGTH = struct.Struct(">i")
 _HEADER = struct.Struct(">hhi")  # API key, version, correlation id
 # A client may send ahead while its request is served; beyond this it is not read from.
 _READ_AHEAD = 1 << 20
+_LARGE = 64 << 10
 
 
 class Connection(asyncio.Protocol):
@@ -170,9 +171,17 @@ class Connection(asyncio.Protocol):
         if self._transport.is_closing():
             return
         size = 4 + len(tags) + sum(map(len, pieces))
-        head = struct.pack(">ii", size, correlation) + tags
-        # As a view, what the socket does not take at once is not copied to be sent later.
-        self._transport.write(memoryview(b"".join((head, *pieces))))
+        small: list[bytes | memoryview] = [struct.pack(">ii", size, correlation), tags]
+        for piece in pieces:
+            if len(piece) < _LARGE:
+                small.append(piece)
+                continue
+            # Large pieces are records: not worth a copy, as a view not even where the socket
+            # takes a part of them only.
+            self._transport.write(b"".join(small))
+            self._transport.write(memoryview(piece))
+            small = []
+        self._transport.write(b"".join(small))
         self._last_active = self._loop.time()
 
     def _refuse_version(self, api: Api, version: int, correlation: int) -> None:
