@@ -1,5 +1,6 @@
 """The node: everything the broker remembers, opened from one data directory."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -45,7 +46,8 @@ class Node:
         self.transactions.tick()
 
     async def tidy(self, now_ms: int) -> None:
-        """Retention and compaction of every log; called every second or so."""
+        """Retention and compaction of every log, and of the store; called every second or so."""
+        await asyncio.to_thread(self.store.checkpoint)
         for topic in self.topics:
             for log in topic.partitions:
                 if not log.gone:

@@ -9,6 +9,7 @@ import sqlite3
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +28,8 @@ CREATE TABLE IF NOT EXISTS transactions (
     id TEXT PRIMARY KEY, state TEXT NOT NULL
 ) WITHOUT ROWID;
 """
+
+_KEPT_WAL_BYTES = 16 << 20
 
 TopicPartition = tuple[str, int]
 
@@ -54,15 +57,30 @@ class Store:
     """The file `path`; one process at a time, which the data directory's lock sees to."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._database = sqlite3.connect(path, isolation_level=None)
         # WAL without a sync at each commit: the promise is for the death of the process.
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
+        # A checkpoint syncs the disk: not within some client's request, see `checkpoint`.
+        self._database.execute("PRAGMA wal_autocheckpoint = 0")
+        self._database.execute(f"PRAGMA journal_size_limit = {_KEPT_WAL_BYTES}")
+        self._checkpointed = 0
         self._database.executescript(_SCHEMA)
         self.cluster_id = self._fact("cluster_id", _new_cluster_id())
 
     def close(self) -> None:
         self._database.close()
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the database, from a thread beside the one that writes."""
+        changes = self._database.total_changes
+        if changes == self._checkpointed:
+            return
+        self._checkpointed = changes
+        with closing(sqlite3.connect(self._path, isolation_level=None)) as database:
+            database.execute("PRAGMA synchronous = NORMAL")
+            database.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def next_producer_id(self) -> int:
         """A producer id that nobody was given before."""
