@@ -22,8 +22,8 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from deploy.local.broker.messages.data import API_VERSIONS
-from deploy.local.broker.wire import Api
+from deploy.local.broker.protocol.messages.data import API_VERSIONS
+from deploy.local.broker.protocol.wire import Api
 from deploy.local.embedded import EmbeddedBroker
 from tests.fixtures.fuzz import TOPICS, Fuzzer, asked
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from deploy.local.broker.errors import Code
-from deploy.local.broker.members import Joined, JoinWait, Synced, SyncWait
+from deploy.local.broker.groups.members import Joined, JoinWait, Synced, SyncWait
 from tests.unit.deploy.broker.groups import Coordinator
 
 INSTANCES = [None, None, "a", "b"]

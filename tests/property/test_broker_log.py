@@ -11,7 +11,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from deploy.local.broker.log import PartitionLog
+from deploy.local.broker.log.partition_log import PartitionLog
 from tests.unit.deploy.broker.logs import (
     COMPACTED,
     NOW_MS,

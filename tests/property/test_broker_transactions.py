@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from deploy.local.broker.errors import Code
 from deploy.local.broker.store import TopicPartition
-from deploy.local.broker.transaction import Producer
+from deploy.local.broker.transactions.transaction import Producer
 from tests.fixtures.coordinator import TIMEOUT_MS, Clock, Coordinator, Died, Fuse
 
 IDS = ["t", "u", "v"]

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.local.broker import primitives
 from deploy.local.broker.errors import MalformedError
-from deploy.local.broker.messages import APIS
-from deploy.local.broker.primitives import Kind
-from deploy.local.broker.wire import Api, Field
+from deploy.local.broker.protocol import primitives
+from deploy.local.broker.protocol.messages import APIS
+from deploy.local.broker.protocol.primitives import Kind
+from deploy.local.broker.protocol.wire import Api, Field
 
 # Lone surrogates have no UTF-8; everything else is a string.
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)

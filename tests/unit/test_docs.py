@@ -92,7 +92,7 @@ def test_every_reason_is_explained() -> None:
 
 
 def test_the_broker_page_lists_the_apis_and_versions_that_are_spoken() -> None:
-    from deploy.local.broker.messages import APIS
+    from deploy.local.broker.protocol.messages import APIS
 
     rows = re.findall(r"^\| (\w+) \| (\d+) \| (\d+)(?: to (\d+))? \|$", BROKER, re.MULTILINE)
     listed = [(name, int(key), int(low), int(high or low)) for name, key, low, high in rows]

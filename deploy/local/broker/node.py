@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploy.local.broker.groups import Groups
+from deploy.local.broker.groups.coordinator import Groups
+from deploy.local.broker.groups.offsets import Offsets
 from deploy.local.broker.limits import Budget, Limits
-from deploy.local.broker.offsets import Offsets
 from deploy.local.broker.store import Store
 from deploy.local.broker.topics import Topics
-from deploy.local.broker.transactions import Transactions
+from deploy.local.broker.transactions.coordinator import Transactions
 
 NODE_ID = 1
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deploy.local.broker.wire import Api, Message
+from deploy.local.broker.protocol.wire import Api, Message
 
 if TYPE_CHECKING:
     from deploy.local.broker.node import Node

@@ -7,14 +7,14 @@ from typing import cast
 
 import structlog
 
+from deploy.local.broker.dispatch import HANDLERS
 from deploy.local.broker.errors import MalformedError
-from deploy.local.broker.handlers import HANDLERS
 from deploy.local.broker.handlers.metadata import unsupported_version
-from deploy.local.broker.messages import APIS
-from deploy.local.broker.messages.data import API_VERSIONS
 from deploy.local.broker.node import Node
+from deploy.local.broker.protocol.messages import APIS
+from deploy.local.broker.protocol.messages.data import API_VERSIONS
+from deploy.local.broker.protocol.wire import STRING, Api, Message, read_uvarint
 from deploy.local.broker.requests import Request
-from deploy.local.broker.wire import STRING, Api, Message, read_uvarint
 
 log = structlog.get_logger(__name__)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deploy.local.broker.configs import TopicConfig, topic_config
 from deploy.local.broker.errors import Code, RefusedError
-from deploy.local.broker.log import PartitionLog
+from deploy.local.broker.log.partition_log import PartitionLog
 from deploy.local.broker.store import Store, StoredTopic
 
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")

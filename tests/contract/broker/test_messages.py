@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from deploy.local.broker import primitives
-from deploy.local.broker.messages import APIS
-from deploy.local.broker.primitives import Kind
-from deploy.local.broker.wire import NEVER, Api, Field
+from deploy.local.broker.protocol import primitives
+from deploy.local.broker.protocol.messages import APIS
+from deploy.local.broker.protocol.primitives import Kind
+from deploy.local.broker.protocol.wire import NEVER, Api, Field
 
 HOME = os.environ.get("KAFKA_HOME", "")
 pytestmark = pytest.mark.skipif(not HOME, reason="KAFKA_HOME is not set: nothing to hold against")

@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterable
 
 from deploy.local.broker.errors import Code, RefusedError
 from deploy.local.broker.handlers import topic_configs
-from deploy.local.broker.messages.admin import (
+from deploy.local.broker.node import NODE_ID, Node
+from deploy.local.broker.protocol.messages.admin import (
     CREATE_PARTITIONS,
     CREATE_TOPICS,
     DELETE_RECORDS,
     DELETE_TOPICS,
 )
-from deploy.local.broker.node import NODE_ID, Node
+from deploy.local.broker.protocol.wire import Message
 from deploy.local.broker.requests import Handler, Request
 from deploy.local.broker.topics import Topic
-from deploy.local.broker.wire import Message
 
 _DEFAULT = -1
 _NO_ID = bytes(16)

@@ -1,15 +1,15 @@
 """The offsets that groups commit, fetch and have deleted."""
 
 from deploy.local.broker.errors import Code
-from deploy.local.broker.group import Group
-from deploy.local.broker.group_rules import State
-from deploy.local.broker.messages import groups as messages
+from deploy.local.broker.groups.group import Group
+from deploy.local.broker.groups.offsets import metadata_too_large
+from deploy.local.broker.groups.rules import State
+from deploy.local.broker.groups.subscriptions import subscribed_topics
 from deploy.local.broker.node import Node
-from deploy.local.broker.offsets import metadata_too_large
+from deploy.local.broker.protocol.messages import groups as messages
+from deploy.local.broker.protocol.wire import Message
 from deploy.local.broker.requests import Handler, Request
 from deploy.local.broker.store import Committed, TopicPartition
-from deploy.local.broker.subscriptions import subscribed_topics
-from deploy.local.broker.wire import Message
 
 
 def offset_commit(node: Node, request: Request) -> Message:

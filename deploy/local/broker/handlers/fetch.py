@@ -5,11 +5,11 @@ from collections.abc import Awaitable
 from typing import Any
 
 from deploy.local.broker.errors import Code, RefusedError
-from deploy.local.broker.log import PartitionLog
-from deploy.local.broker.messages.data import FETCH
+from deploy.local.broker.log.partition_log import PartitionLog
 from deploy.local.broker.node import Node
+from deploy.local.broker.protocol.messages.data import FETCH
+from deploy.local.broker.protocol.wire import Message
 from deploy.local.broker.requests import Handler, Request
-from deploy.local.broker.wire import Message
 
 _READ_COMMITTED = 1
 # Leadership never moves here.

@@ -3,14 +3,14 @@
 import asyncio
 
 from deploy.local.broker.errors import Code, RefusedError
-from deploy.local.broker.group import Group
-from deploy.local.broker.group_rules import State
+from deploy.local.broker.groups.group import Group
+from deploy.local.broker.groups.members import Join, Joined, Sync, Synced
+from deploy.local.broker.groups.rules import State
 from deploy.local.broker.handlers.committed import HANDLERS as OFFSET_HANDLERS
-from deploy.local.broker.members import Join, Joined, Sync, Synced
-from deploy.local.broker.messages import groups as messages
 from deploy.local.broker.node import NODE_ID, Node
+from deploy.local.broker.protocol.messages import groups as messages
+from deploy.local.broker.protocol.wire import Message
 from deploy.local.broker.requests import Handler, Request
-from deploy.local.broker.wire import Message
 
 _GROUP, _TRANSACTION = 0, 1
 _ASKS_MEMBER_ID_SINCE = 4

@@ -4,13 +4,13 @@ from typing import Any
 
 from deploy.local.broker.errors import Code, RefusedError
 from deploy.local.broker.handlers.fetch import LEADER_EPOCH
-from deploy.local.broker.messages import APIS
-from deploy.local.broker.messages.admin import DESCRIBE_CLUSTER
-from deploy.local.broker.messages.data import API_VERSIONS, METADATA
 from deploy.local.broker.node import NODE_ID, Node
+from deploy.local.broker.protocol.messages import APIS
+from deploy.local.broker.protocol.messages.admin import DESCRIBE_CLUSTER
+from deploy.local.broker.protocol.messages.data import API_VERSIONS, METADATA
+from deploy.local.broker.protocol.wire import Api, Message
 from deploy.local.broker.requests import Handler, Request
 from deploy.local.broker.topics import Topic
-from deploy.local.broker.wire import Api, Message
 
 _NO_ID = bytes(16)
 

@@ -4,11 +4,11 @@ from typing import Any
 
 from deploy.local.broker.errors import RefusedError
 from deploy.local.broker.handlers.fetch import LEADER_EPOCH
-from deploy.local.broker.log import PartitionLog
-from deploy.local.broker.messages.data import LIST_OFFSETS, OFFSET_FOR_LEADER_EPOCH
+from deploy.local.broker.log.partition_log import PartitionLog
 from deploy.local.broker.node import Node
+from deploy.local.broker.protocol.messages.data import LIST_OFFSETS, OFFSET_FOR_LEADER_EPOCH
+from deploy.local.broker.protocol.wire import Message
 from deploy.local.broker.requests import Handler, Request
-from deploy.local.broker.wire import Message
 
 LATEST, EARLIEST, MAX_TIMESTAMP = -1, -2, -3
 _READ_COMMITTED = 1

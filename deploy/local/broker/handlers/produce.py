@@ -3,12 +3,12 @@
 import time
 from typing import Any
 
-from deploy.local.broker import batches
 from deploy.local.broker.errors import Code, RefusedError
-from deploy.local.broker.messages.data import PRODUCE
+from deploy.local.broker.log import batches
 from deploy.local.broker.node import Node
+from deploy.local.broker.protocol.messages.data import PRODUCE
+from deploy.local.broker.protocol.wire import Message
 from deploy.local.broker.requests import Handler, Request
-from deploy.local.broker.wire import Message
 
 _ACKS = {-1, 0, 1}
 

@@ -6,16 +6,16 @@ from enum import IntEnum
 
 from deploy.local.broker.configs import topic_config
 from deploy.local.broker.errors import Code, RefusedError
-from deploy.local.broker.messages.admin import (
+from deploy.local.broker.node import NODE_ID, Node
+from deploy.local.broker.options import OPTIONS, ConfigType, list_of
+from deploy.local.broker.protocol.messages.admin import (
     ALTER_CONFIGS,
     DESCRIBE_CONFIGS,
     INCREMENTAL_ALTER_CONFIGS,
 )
-from deploy.local.broker.node import NODE_ID, Node
-from deploy.local.broker.options import OPTIONS, ConfigType, list_of
+from deploy.local.broker.protocol.wire import Message
 from deploy.local.broker.requests import Handler, Request
 from deploy.local.broker.topics import check_name
-from deploy.local.broker.wire import Message
 
 _TOPIC, _BROKER = 2, 4
 

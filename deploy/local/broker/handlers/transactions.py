@@ -1,19 +1,19 @@
 """Producer ids and transactions: the five requests of KIP-98."""
 
 from deploy.local.broker.errors import Code, RefusedError
-from deploy.local.broker.messages.transactions import (
+from deploy.local.broker.groups.offsets import metadata_too_large
+from deploy.local.broker.node import Node
+from deploy.local.broker.protocol.messages.transactions import (
     ADD_OFFSETS_TO_TXN,
     ADD_PARTITIONS_TO_TXN,
     END_TXN,
     INIT_PRODUCER_ID,
     TXN_OFFSET_COMMIT,
 )
-from deploy.local.broker.node import Node
-from deploy.local.broker.offsets import metadata_too_large
+from deploy.local.broker.protocol.wire import Message
 from deploy.local.broker.requests import Handler, Request
 from deploy.local.broker.store import Committed, TopicPartition
-from deploy.local.broker.transaction import NO_EPOCH, Producer
-from deploy.local.broker.wire import Message
+from deploy.local.broker.transactions.transaction import NO_EPOCH, Producer
 
 _NO_PRODUCER = Producer(-1, NO_EPOCH)
 # Since these versions clients know PRODUCER_FENCED; before, INVALID_PRODUCER_EPOCH says it.

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.broker.handlers.admin import HANDLERS
-from deploy.local.broker.messages.admin import (
+from deploy.local.broker.node import Node, NodeOptions
+from deploy.local.broker.protocol.messages.admin import (
     ALTER_CONFIGS,
     CREATE_PARTITIONS,
     CREATE_TOPICS,
@@ -15,9 +16,8 @@ from deploy.local.broker.messages.admin import (
     DESCRIBE_CONFIGS,
     INCREMENTAL_ALTER_CONFIGS,
 )
-from deploy.local.broker.node import Node, NodeOptions
+from deploy.local.broker.protocol.wire import Api, Message
 from deploy.local.broker.requests import Request
-from deploy.local.broker.wire import Api, Message
 
 NO_ID = bytes(16)
 SET, DELETE, APPEND, SUBTRACT = range(4)

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.local.broker.errors import Code
-from deploy.local.broker.groups import Groups
-from deploy.local.broker.members import Join, Joined, JoinWait, Sync, Synced, SyncWait
-from deploy.local.broker.offsets import Offsets
+from deploy.local.broker.groups.coordinator import Groups
+from deploy.local.broker.groups.members import Join, Joined, JoinWait, Sync, Synced, SyncWait
+from deploy.local.broker.groups.offsets import Offsets
 from deploy.local.broker.store import Store
 
 SESSION_MS = 10_000

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from deploy.local.broker.batches import HEADER_SIZE, Batch, read_header, records_of, split
 from deploy.local.broker.configs import TopicConfig, topic_config
-from deploy.local.broker.log import PartitionLog
+from deploy.local.broker.log.batches import HEADER_SIZE, Batch, read_header, records_of, split
+from deploy.local.broker.log.partition_log import PartitionLog
 
 NOW_MS = 1_700_000_000_000
 HOUR_MS = 3_600_000

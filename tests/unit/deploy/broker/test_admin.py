@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from deploy.local.broker.errors import Code, RefusedError
-from deploy.local.broker.messages.admin import DELETE_TOPICS
 from deploy.local.broker.node import Node
 from deploy.local.broker.options import OPTIONS
+from deploy.local.broker.protocol.messages.admin import DELETE_TOPICS
+from deploy.local.broker.protocol.wire import Message
 from deploy.local.broker.store import Committed, Store
 from deploy.local.broker.topics import Topics
-from deploy.local.broker.wire import Message
 from tests.unit.deploy.broker.admins import NO_ID, SET, Admin, admin_of
 from tests.unit.deploy.broker.logs import NOW_MS, batch_of
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from deploy.local.broker.errors import Code
-from deploy.local.broker.messages.admin import ALTER_CONFIGS
 from deploy.local.broker.options import OPTIONS
+from deploy.local.broker.protocol.messages.admin import ALTER_CONFIGS
 from tests.unit.deploy.broker.admins import (
     APPEND,
     BROKER,

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.broker.batches import crc_holds
-from deploy.local.broker.cleaner import Pass, Source, digest
-from deploy.local.broker.log import PartitionLog
-from deploy.local.broker.segment import Segment
+from deploy.local.broker.log.batches import crc_holds
+from deploy.local.broker.log.cleaner import Pass, Source, digest
+from deploy.local.broker.log.partition_log import PartitionLog
+from deploy.local.broker.log.segment import Segment
 from tests.unit.deploy.broker.logs import (
     COMPACTED,
     HOUR_MS,

@@ -7,9 +7,9 @@ import pytest
 from aiokafka.codec import gzip_encode, lz4_encode, snappy_encode, zstd_encode
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from deploy.local.broker.batches import records_of
-from deploy.local.broker.compression import MAX_BYTES, decompress
 from deploy.local.broker.errors import Code, RefusedError
+from deploy.local.broker.log.batches import records_of
+from deploy.local.broker.log.compression import MAX_BYTES, decompress
 
 CODECS = {1: gzip_encode, 2: snappy_encode, 3: lz4_encode, 4: zstd_encode}
 

@@ -10,8 +10,8 @@ import pytest
 
 from deploy.local.broker.errors import Code
 from deploy.local.broker.handlers.fetch import fetch
-from deploy.local.broker.messages.data import FETCH
 from deploy.local.broker.node import Node, NodeOptions
+from deploy.local.broker.protocol.messages.data import FETCH
 from deploy.local.broker.requests import Request
 from tests.unit.deploy.broker.logs import NOW_MS, batch_of
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.broker import groups as bounds
 from deploy.local.broker.errors import Code, RefusedError
-from deploy.local.broker.members import Joined
+from deploy.local.broker.groups import coordinator as bounds
+from deploy.local.broker.groups.members import Joined
 from deploy.local.broker.store import Committed
 from tests.unit.deploy.broker.groups import (
     REBALANCE_MS,

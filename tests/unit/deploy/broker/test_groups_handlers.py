@@ -10,11 +10,11 @@ import pytest
 
 from deploy.local.broker.errors import Code
 from deploy.local.broker.handlers.groups import HANDLERS
-from deploy.local.broker.messages import groups as messages
 from deploy.local.broker.node import Node, NodeOptions
+from deploy.local.broker.protocol.messages import groups as messages
+from deploy.local.broker.protocol.wire import Api, Message
 from deploy.local.broker.requests import Request
 from deploy.local.broker.store import Committed
-from deploy.local.broker.wire import Api, Message
 
 
 @pytest.fixture

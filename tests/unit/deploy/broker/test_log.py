@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from deploy.local.broker.batches import read_header
 from deploy.local.broker.configs import topic_config
 from deploy.local.broker.errors import Code, RefusedError
+from deploy.local.broker.log.batches import read_header
 from tests.unit.deploy.broker.logs import (
     HOUR_MS,
     NOW_MS,

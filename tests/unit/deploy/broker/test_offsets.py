@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.broker.offsets import Offsets
+from deploy.local.broker.groups.offsets import Offsets
 from deploy.local.broker.store import Committed, Store
 
 

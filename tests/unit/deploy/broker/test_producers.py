@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from deploy.local.broker.errors import Code, RefusedError
-from deploy.local.broker.log import PartitionLog
-from deploy.local.broker.producers import EXPIRY_MS
+from deploy.local.broker.log.partition_log import PartitionLog
+from deploy.local.broker.log.producers import EXPIRY_MS
 from tests.unit.deploy.broker.logs import NOW_MS, batch_of, open_log, read_records
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.broker.batches import Batch, placed
-from deploy.local.broker.index import INTERVAL_BYTES, NO_TIMESTAMP, read_index
-from deploy.local.broker.segment import Segment, log_path
-from deploy.local.broker.swap import cleaned_index_path, cleaned_path, commit_swap, finish_swaps
+from deploy.local.broker.log.batches import Batch, placed
+from deploy.local.broker.log.index import INTERVAL_BYTES, NO_TIMESTAMP, read_index
+from deploy.local.broker.log.segment import Segment, log_path
+from deploy.local.broker.log.swap import cleaned_index_path, cleaned_path, commit_swap, finish_swaps
 from tests.unit.deploy.broker.logs import NOW_MS, batch_of
 
 PRODUCERS = {"known": [], "open": [], "aborted": []}

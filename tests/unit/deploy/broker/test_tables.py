@@ -2,9 +2,9 @@
 
 import pytest
 
-from deploy.local.broker import primitives
-from deploy.local.broker.tables import api, parse
-from deploy.local.broker.wire import NEVER
+from deploy.local.broker.protocol import primitives
+from deploy.local.broker.protocol.tables import api, parse
+from deploy.local.broker.protocol.wire import NEVER
 
 
 def test_a_line_says_name_type_versions_nullability_default_and_tag() -> None:

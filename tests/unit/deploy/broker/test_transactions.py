@@ -7,8 +7,8 @@ import pytest
 
 from deploy.local.broker.errors import Code
 from deploy.local.broker.store import Committed
-from deploy.local.broker.transaction import Producer, from_text, to_text
-from deploy.local.broker.transaction_table import ID_EXPIRATION_MS
+from deploy.local.broker.transactions.table import ID_EXPIRATION_MS
+from deploy.local.broker.transactions.transaction import Producer, from_text, to_text
 from tests.fixtures.coordinator import TIMEOUT_MS, Clock, Coordinator, Fuse, refusal
 
 ORDERS = ("orders", 0)

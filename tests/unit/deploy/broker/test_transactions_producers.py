@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from deploy.local.broker.errors import Code
-from deploy.local.broker.transaction import LAST_EPOCH, Producer
-from deploy.local.broker.transactions import MAX_TIMEOUT_MS
+from deploy.local.broker.transactions.coordinator import MAX_TIMEOUT_MS
+from deploy.local.broker.transactions.transaction import LAST_EPOCH, Producer
 from tests.fixtures.coordinator import TIMEOUT_MS, Clock, Coordinator, Fuse, refusal
 
 ORDERS = ("orders", 0)

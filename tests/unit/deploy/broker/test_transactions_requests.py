@@ -8,16 +8,16 @@ import pytest
 
 from deploy.local.broker.errors import Code
 from deploy.local.broker.handlers.transactions import HANDLERS
-from deploy.local.broker.messages.transactions import (
+from deploy.local.broker.node import Node, NodeOptions
+from deploy.local.broker.protocol.messages.transactions import (
     ADD_OFFSETS_TO_TXN,
     ADD_PARTITIONS_TO_TXN,
     END_TXN,
     INIT_PRODUCER_ID,
     TXN_OFFSET_COMMIT,
 )
-from deploy.local.broker.node import Node, NodeOptions
+from deploy.local.broker.protocol.wire import Api, Message
 from deploy.local.broker.requests import Request
-from deploy.local.broker.wire import Api, Message
 
 TXN = {"transactional_id": "t"}
 

@@ -4,18 +4,18 @@ from typing import Any
 
 import pytest
 
-from deploy.local.broker import primitives
 from deploy.local.broker.errors import MalformedError
-from deploy.local.broker.messages.admin import DELETE_TOPICS
-from deploy.local.broker.messages.data import (
+from deploy.local.broker.protocol import primitives
+from deploy.local.broker.protocol.messages.admin import DELETE_TOPICS
+from deploy.local.broker.protocol.messages.data import (
     API_VERSIONS,
     FETCH,
     METADATA,
 )
-from deploy.local.broker.messages.groups import HEARTBEAT
-from deploy.local.broker.primitives import Kind
-from deploy.local.broker.tables import api
-from deploy.local.broker.wire import MAX_ITEMS, Api, Message
+from deploy.local.broker.protocol.messages.groups import HEARTBEAT
+from deploy.local.broker.protocol.primitives import Kind
+from deploy.local.broker.protocol.tables import api
+from deploy.local.broker.protocol.wire import MAX_ITEMS, Api, Message
 
 NO_ID = bytes(16)
 PRIMITIVES = [

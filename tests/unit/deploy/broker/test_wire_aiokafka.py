@@ -11,16 +11,16 @@ from aiokafka.protocol.offset import OffsetRequest_v1
 from aiokafka.protocol.produce import ProduceRequest_v7
 from aiokafka.protocol.transaction import TxnOffsetCommitRequest_v0
 
-from deploy.local.broker.messages.admin import CREATE_PARTITIONS, DESCRIBE_CONFIGS
-from deploy.local.broker.messages.data import (
+from deploy.local.broker.protocol.messages.admin import CREATE_PARTITIONS, DESCRIBE_CONFIGS
+from deploy.local.broker.protocol.messages.data import (
     FETCH,
     LIST_OFFSETS,
     METADATA,
     PRODUCE,
 )
-from deploy.local.broker.messages.groups import FIND_COORDINATOR, JOIN_GROUP
-from deploy.local.broker.messages.transactions import TXN_OFFSET_COMMIT
-from deploy.local.broker.wire import Api, Message
+from deploy.local.broker.protocol.messages.groups import FIND_COORDINATOR, JOIN_GROUP
+from deploy.local.broker.protocol.messages.transactions import TXN_OFFSET_COMMIT
+from deploy.local.broker.protocol.wire import Api, Message
 
 RECORDS = b"\x00" * 70
 AIOKAFKA: list[tuple[Api, Request, Message]] = [

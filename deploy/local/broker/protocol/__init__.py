@@ -1,0 +1,1 @@
+"""The Kafka wire format: primitives, tables of messages, and their codecs."""

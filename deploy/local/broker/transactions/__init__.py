@@ -1,0 +1,1 @@
+"""Transactional ids: who may write, and how transactions end (KIP-98)."""

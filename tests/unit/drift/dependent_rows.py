@@ -1,0 +1,150 @@
+"""Streams whose rows depend on each other, and how often a test alarms on them without drift.
+
+Long form: `DRIFT_LONG=1 python -m tests.unit.drift.dependent_rows` prints the table of
+docs/drift/dependent-rows.md.
+"""
+
+import os
+import sys
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from drift.dependence import CustomerCounts, dependent_test, plan_dependence
+
+Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
+N_BINS = 10
+N_BLOCKS = 500
+
+
+@dataclass(frozen=True)
+class Cell:
+    kind: str
+    n: int
+    m: int
+
+
+def stream(kind: str, n: int, rng: np.random.Generator) -> Floats:
+    """A stationary stretch of n values, normal but for `kind` "days"."""
+    if kind == "iid":
+        return rng.standard_normal(n)
+    if kind.startswith("ar"):
+        from scipy.signal import lfilter
+
+        rho = float(kind[2:])
+        noise = rng.standard_normal(n) * np.sqrt(1 - rho * rho)
+        noise[0] /= np.sqrt(1 - rho * rho)
+        return np.asarray(lfilter([1.0], [1.0, -rho], noise))
+    if kind == "runs":
+        phase = int(rng.integers(20))
+        return np.repeat(rng.standard_normal(n // 20 + 2), 20)[phase : phase + n]
+    if kind == "days":  # every 500 rows a mood of 0.3 sigma
+        return rng.standard_normal(n) + np.repeat(0.3 * rng.standard_normal(n // 500 + 1), 500)[:n]
+    raise ValueError(kind)
+
+
+def p_values(cell: Cell, n_windows: int, rng: np.random.Generator) -> tuple[Floats, Counter[str]]:
+    """p-values of `n_windows` windows against one reference, none of them drifted."""
+    if cell.kind == "customers":
+        return _customers(cell, n_windows, rng)
+    reference = stream(cell.kind, cell.n, rng)
+    edges = np.sort(reference)[[round(k * cell.n / N_BINS) - 1 for k in range(1, N_BINS)]]
+    blocks = _blocks(np.searchsorted(edges, reference))
+    plan = plan_dependence(blocks, cell.m)
+    p = np.empty(n_windows)
+    for i in range(n_windows):
+        window = np.searchsorted(edges, stream(cell.kind, cell.m, rng))
+        counts = np.bincount(window, minlength=N_BINS)
+        p[i] = dependent_test(counts, plan, alpha=0.05, n_reference=cell.n).result.p_value
+    return p, Counter({plan.detector: n_windows})
+
+
+def _customers(
+    cell: Cell, n_windows: int, rng: np.random.Generator
+) -> tuple[Floats, Counter[str]]:
+    """500 customers of uneven activity, half of the variance between them, in random order."""
+    n_customers = 500
+    level = rng.standard_normal(n_customers)
+    activity = rng.gamma(2.0, size=n_customers)
+    activity /= activity.sum()
+
+    def rows(n: int) -> tuple[Counts, Floats]:
+        codes = rng.choice(n_customers, size=n, p=activity)
+        return codes, np.sqrt(0.5) * (level[codes] + rng.standard_normal(n))
+
+    codes, values = rows(cell.n)
+    edges = np.sort(values)[[round(k * cell.n / N_BINS) - 1 for k in range(1, N_BINS)]]
+    bins = np.searchsorted(edges, values)
+    customers = CustomerCounts.of(codes, bins, N_BINS)
+    plan = plan_dependence(_blocks(bins), cell.m, customers=customers)
+    p = np.empty(n_windows)
+    for i in range(n_windows):
+        codes, values = rows(cell.m)
+        p[i] = dependent_test(
+            np.bincount(np.searchsorted(edges, values), minlength=N_BINS),
+            plan,
+            alpha=0.05,
+            n_reference=cell.n,
+            customers=customers,
+            window_rows=np.bincount(codes, minlength=n_customers),
+        ).result.p_value
+    return p, Counter({plan.detector: n_windows})
+
+
+def _blocks(bins: Counts) -> Counts:
+    size = max(1, len(bins) // N_BLOCKS)
+    k = len(bins) // size
+    codes = np.arange(k * size) // size * N_BINS + bins[: k * size]
+    return np.bincount(codes, minlength=k * N_BINS).reshape(k, N_BINS)
+
+
+def simulate(cell: Cell, n_references: int, n_windows: int, seed: int) -> tuple[Floats, str]:
+    """All p-values, float[n_references, n_windows], and the detectors that were chosen."""
+    rng = np.random.default_rng(seed)
+    used: Counter[str] = Counter()
+    p = np.empty((n_references, n_windows))
+    for i in range(n_references):
+        p[i], names = p_values(cell, n_windows, rng)
+        used += names
+    share = ", ".join(f"{name} {count / p.size:.0%}" for name, count in used.most_common())
+    return p, share
+
+
+def realised(p: Floats) -> dict[str, float]:
+    """Realised over nominal: one feature, and 30 of them under Bonferroni (independent features)."""
+    rates = {}
+    for alpha in (0.05, 0.01):
+        rates[f"1 @ {alpha}"] = float((p <= alpha).mean()) / alpha
+        any_of_30 = 1 - (1 - float((p <= alpha / 30).mean())) ** 30
+        rates[f"30 @ {alpha}"] = any_of_30 / alpha
+    return rates
+
+
+CELLS = [
+    Cell(kind, n, m)
+    for kind in ("iid", "ar0.5", "ar0.9", "runs", "customers", "days")
+    for n, m in ((10_000, 200), (10_000, 1_000), (20_000, 1_000), (50_000, 1_000))
+]
+
+
+def main() -> None:
+    n_references = int(os.environ.get("REFERENCES", "20000" if os.environ.get("DRIFT_LONG") else "500"))
+    print("| rows | n | m | 1 @ .05 | 1 @ .01 | 30 @ .05 | 30 @ .01 | detectors |")
+    print("|---|---|---|---|---|---|---|---|")
+    for cell in CELLS:
+        if len(sys.argv) > 1 and cell.kind not in sys.argv[1:]:
+            continue
+        p, used = simulate(cell, n_references, 5, seed=5)
+        r = realised(p)
+        print(
+            f"| {cell.kind} | {cell.n:,} | {cell.m:,} | {r['1 @ 0.05']:.2f} | {r['1 @ 0.01']:.2f} "
+            f"| {r['30 @ 0.05']:.2f} | {r['30 @ 0.01']:.2f} | {used} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
