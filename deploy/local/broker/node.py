@@ -9,6 +9,7 @@ from pathlib import Path
 from deploy.local.broker.groups.coordinator import Groups
 from deploy.local.broker.groups.offsets import Offsets
 from deploy.local.broker.limits import Budget, Limits
+from deploy.local.broker.refusals import Refusals
 from deploy.local.broker.store import Store
 from deploy.local.broker.topics import Topics
 from deploy.local.broker.transactions.coordinator import Transactions
@@ -33,6 +34,7 @@ class Node:
     def __init__(self, options: NodeOptions, clock: Callable[[], float] = time.monotonic) -> None:
         self.options = options
         options.data_dir.mkdir(parents=True, exist_ok=True)
+        self.refusals = Refusals(clock)
         self.memory = Budget(options.limits.memory)
         self.store = Store(options.data_dir / "broker.sqlite3")
         self.topics = Topics(self.store, options.data_dir / "logs")
@@ -44,6 +46,7 @@ class Node:
         """Expire what has timed out; called every 100 ms or so."""
         self.groups.tick()
         self.transactions.tick()
+        self.refusals.tick()
 
     async def tidy(self, now_ms: int) -> None:
         """Retention and compaction of every log, and of the store; called every second or so."""

@@ -191,7 +191,7 @@ class Connection(asyncio.Protocol):
         self._write(correlation, pieces, b"")
 
     def _refuse(self, reason: str) -> None:
-        log.warning("request_refused", client=self._host, reason=reason)
+        self._node.refusals.note(self._host, reason)
         self._transport.abort()
 
     def _count_memory(self) -> None:

@@ -13,6 +13,7 @@ from deploy.local.broker.log.partition_log import PartitionLog
 from deploy.local.broker.store import Store, StoredTopic
 
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+_FOLDER = re.compile(r"[a-zA-Z0-9._-]{1,200}-\d+-[0-9a-f]{16}")
 MAX_PARTITIONS = 1000
 # Of all topics together: at 0.3 ms each to make and 0.1 ms to open, a start stays about a second.
 MAX_ALL_PARTITIONS = 10_000
@@ -165,7 +166,7 @@ class Topics:
 
     def _folder(self, topic: Topic, index: int) -> Path:
         """The id makes a topic of the same name start empty; file names have 255 characters."""
-        return self._directory / f"{topic.name[:200]}-{index}-{topic.id.hex()[:16]}"
+        return self._directory / f"{topic.name[:200]}-{index}-{topic.id.hex()[:16]}"  # _FOLDER
 
     def _remove_leftovers(self) -> None:
         """Folders of topics whose deletion a crash cut short."""
@@ -176,7 +177,8 @@ class Topics:
             for index in range(len(topic.partitions))
         }
         for folder in self._directory.iterdir():
-            if folder.name not in known:
+            # Only what looks like ours: somebody may have named the wrong directory.
+            if folder.name not in known and _FOLDER.fullmatch(folder.name):
                 shutil.rmtree(folder)
 
 

@@ -10,7 +10,7 @@ from deploy.local.broker.protocol.messages.admin import DESCRIBE_CLUSTER
 from deploy.local.broker.protocol.messages.data import API_VERSIONS, METADATA
 from deploy.local.broker.protocol.wire import Api, Message
 from deploy.local.broker.requests import Handler, Request
-from deploy.local.broker.topics import Topic
+from deploy.local.broker.topics import Topic, check_name
 
 _NO_ID = bytes(16)
 
@@ -56,6 +56,8 @@ def _asked(node: Node, asked: dict[str, Any], create: bool, *, by_id: bool) -> d
         if name is None:
             return _described(node.topics.with_id(topic_id))
         topic = node.topics.get(name)
+        if topic is None:
+            check_name(name)
         if topic is None and create:
             topic = node.topics.create(name, node.options.default_partitions, {})
         return _described(topic or node.topics.named(name))
