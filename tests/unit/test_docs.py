@@ -101,9 +101,16 @@ def test_the_broker_page_lists_the_apis_and_versions_that_are_spoken() -> None:
 
 
 def test_the_broker_page_has_the_bounds_in_force() -> None:
+    from deploy.local.broker import refusals
+    from deploy.local.broker.groups import coordinator as groups
+    from deploy.local.broker.groups.group import GroupOptions
+    from deploy.local.broker.groups.offsets import MAX_METADATA
     from deploy.local.broker.limits import Limits, MiB
+    from deploy.local.broker.log.cleaner import MAX_KEYS
+    from deploy.local.broker.log.compression import MAX_BYTES
     from deploy.local.broker.options import OPTIONS
-    from deploy.local.broker.topics import MAX_PARTITIONS
+    from deploy.local.broker.protocol.wire import MAX_ITEMS
+    from deploy.local.broker.topics import MAX_ALL_PARTITIONS, MAX_PARTITIONS
 
     limits = Limits()
     cells = re.findall(r"^\| ([a-z][^|]*) \| ([\d,]+(?: \w+)?)", BROKER, re.MULTILINE)
@@ -116,6 +123,16 @@ def test_the_broker_page_has_the_bounds_in_force() -> None:
         "silence of a client": f"{limits.idle_s:.0f} s",
         "size of a record batch": f"{int(OPTIONS['max.message.bytes'].default):,} bytes",
         "partitions of a topic": f"{MAX_PARTITIONS:,}",
+        "partitions of all topics together": f"{MAX_ALL_PARTITIONS:,}",
+        "items (array elements, tagged fields) of one request": f"{MAX_ITEMS:,}",
+        "groups": f"{groups.MAX_GROUPS:,}",
+        "members of a group": f"{GroupOptions().max_members:,}",
+        "what one member says of itself": f"{groups.MAX_MEMBER_BYTES // MiB} MiB",
+        "what all members of all groups say": f"{groups.MAX_BYTES // MiB} MiB",
+        "metadata of a committed offset": f"{MAX_METADATA:,} characters",
+        "a batch when it is unpacked to be looked into": f"{MAX_BYTES // MiB} MiB",
+        "keys that one pass of a compaction holds": f"{MAX_KEYS:,}",
+        "log lines about refused requests": f"{refusals.LINES} a",
     }
 
 

@@ -7,7 +7,7 @@ import structlog
 log = structlog.get_logger(__name__)
 
 _PERIOD_S = 1.0
-_LINES = 10
+LINES = 10
 
 
 class Refusals:
@@ -22,14 +22,14 @@ class Refusals:
         """A connection from `client` is closed for `reason`."""
         self.tick()
         self._seen += 1
-        if self._seen <= _LINES:
+        if self._seen <= LINES:
             log.warning("request_refused", client=client, reason=reason)
 
     def tick(self) -> None:
         """Say what was left out, once the period is over."""
         if self._clock() < self._period_ends:
             return
-        if self._seen > _LINES:
-            log.warning("more_requests_refused", n=self._seen - _LINES)
+        if self._seen > LINES:
+            log.warning("more_requests_refused", n=self._seen - LINES)
         self._seen = 0
         self._period_ends = self._clock() + _PERIOD_S
