@@ -1,0 +1,114 @@
+"""What a monitor says: findings, and the history they stand in (for reports and messages)."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drift.result import Result
+
+Counts = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+class Level(StrEnum):
+    """A notice is significant at the stated rate; an alert is significant and large."""
+
+    NOTICE = "notice"
+    ALERT = "alert"
+
+
+class Subject(StrEnum):
+    """What a finding is about."""
+
+    FEATURE = "feature"
+    SCORE = "score"
+    LABEL = "label"
+    QUALITY = "quality"
+    MULTIVARIATE = "multivariate"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something moved. `row` is where that was known: the end of the window, or the event.
+
+    `change_point_row` is the maximum-likelihood estimate of the first row after the change, None
+    where history is too short for one. `contributions` are columns and their shares of the
+    statistic, largest first, for a finding about several columns.
+    """
+
+    row: int
+    level: Level
+    subject: Subject
+    name: str
+    result: Result
+    sentence: str
+    change_point_row: int | None = None
+    contributions: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnHistory:
+    """One column through all windows.
+
+    `labels` name its B bins; `reference` is int64[B], `windows` int64[W, B]; `p_values` and
+    `effects` (PSI, corrected for chance) are float64[W]. `test` names the test that the data asked
+    for, and `note` says why where it is not the plain one.
+    """
+
+    name: str
+    subject: Subject
+    labels: tuple[str, ...]
+    reference: Counts
+    windows: Counts
+    p_values: Floats
+    effects: Floats
+    test: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QualityHistory:
+    """A measure of labelled rows through all windows; NaN where it is not defined.
+
+    `estimates` are what was expected from scores alone (CBPE), with their standard errors.
+    """
+
+    name: str
+    reference: float
+    values: Floats
+    standard_errors: Floats
+    estimates: Floats | None = None
+    estimate_errors: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScanReport:
+    """Everything that a scan saw. Window w covers rows `bounds[w, 0]` up to `bounds[w, 1]`.
+
+    `arl0`: the mean number of windows between false notices that the thresholds are set for.
+    `times_ms` int64[W] are the event times at the windows' ends, where the rows have times.
+    """
+
+    title: str
+    n_rows: int
+    n_reference: int
+    window_rows: int
+    arl0: float
+    bounds: Counts
+    columns: tuple[ColumnHistory, ...]
+    findings: tuple[Finding, ...]
+    warnings: tuple[str, ...] = ()
+    quality: tuple[QualityHistory, ...] = ()
+    times_ms: Counts | None = None
+    details: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def notices(self) -> tuple[Finding, ...]:
+        """All findings: an alert is a notice too."""
+        return self.findings
+
+    @property
+    def alerts(self) -> tuple[Finding, ...]:
+        return tuple(each for each in self.findings if each.level is Level.ALERT)
