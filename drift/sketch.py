@@ -1,0 +1,190 @@
+"""A sketch: the summary of one window's rows that one worker saw, and the offsets it answers for.
+
+Workers publish sketches of pieces of a window; the detector merges them (`drift.merging`). Any
+number of workers and any cut give the same counts, minimum and maximum bit for bit.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from drift.columns import Columns, Matrix
+from drift.coverage import Coverage, Range, Source
+from drift.entities import EntityTable, Hashes
+from drift.packing import pack, unpack
+from drift.summary import Summary, summarise
+
+MAGIC = b"TDS\x01"
+"""Thalweg drift sketch, version 1."""
+
+MAX_BYTES = 64 * 2**20
+
+
+class SketchKey(msgspec.Struct, frozen=True):
+    """What the rows of a sketch have in common. The window is [start, end) in event time, ms.
+
+    `columns` is the fingerprint of the reference's `Columns`; "" as segment means all rows.
+    """
+
+    pipeline: str
+    model_version: str
+    window_start_ms: int
+    window_end_ms: int
+    segment: str
+    columns: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sketch:
+    """Immutable: `update` and `merge` return another one.
+
+    `coverage`: the rows of this window and segment in these offsets, all of them, are in `summary`.
+    `entities` is None where rows have no entity key.
+    """
+
+    key: SketchKey
+    summary: Summary
+    coverage: Coverage
+    entities: EntityTable | None = None
+
+    @classmethod
+    def empty(cls, columns: Columns, key: SketchKey, entity_limit: int = 0) -> "Sketch":
+        """A sketch of no rows that covers nothing; `entity_limit` 0 counts no entities.
+
+        `drift.entities.WINDOW_LIMIT` is a good one: 25 KB, and exact up to 2,048 entities.
+        """
+        if key.columns != columns.fingerprint:
+            raise ValueError("the key names other columns than these")
+        none = np.empty(0, dtype=np.uint64)
+        entities = EntityTable.of(none, entity_limit) if entity_limit else None
+        return cls(key, Summary.empty(columns), Coverage(), entities)
+
+    @property
+    def n(self) -> int:
+        return self.summary.n
+
+    def update(
+        self,
+        columns: Columns,
+        matrix: Matrix,
+        covers: Coverage | None = None,
+        entity_hashes: Hashes | None = None,
+    ) -> "Sketch":
+        """This and the rows of `matrix`, float32[n, n_columns], which lie in `covers`.
+
+        `entity_hashes` (`hash_entities`), uint64[n], is needed exactly when entities are counted.
+        Raises ValueError when `covers` overlaps what is covered already.
+        """
+        if (entity_hashes is None) != (self.entities is None):
+            raise ValueError("entity hashes are given exactly when the sketch counts entities")
+        entities = None
+        if entity_hashes is not None and self.entities is not None:
+            if len(entity_hashes) != len(matrix):
+                raise ValueError(f"{len(entity_hashes)} entity hashes for {len(matrix)} rows")
+            entities = EntityTable.of(entity_hashes, self.entities.limit)
+        rows = Sketch(self.key, summarise(columns, matrix), covers or Coverage(), entities)
+        return self.merge(rows)
+
+    def merge(self, other: "Sketch") -> "Sketch":
+        """Both together; raises ValueError for another key or coverage that overlaps."""
+        if self.key != other.key:
+            raise ValueError(f"sketches of different things do not merge: {self.key}, {other.key}")
+        if self.coverage.overlaps(other.coverage):
+            raise ValueError("the sketches cover the same offsets; `merge_once` sorts that out")
+        if (self.entities is None) != (other.entities is None):
+            raise ValueError("one sketch counts entities and the other does not")
+        entities = None
+        if self.entities is not None and other.entities is not None:
+            entities = self.entities.merge(other.entities)
+        return Sketch(
+            self.key,
+            self.summary.merge(other.summary),
+            self.coverage.union(other.coverage),
+            entities,
+        )
+
+    def covering(self, more: Coverage) -> "Sketch":
+        """This sketch answering for `more` too, in which the window and segment have no rows."""
+        return replace(self, coverage=self.coverage.union(more))
+
+    def encode(self) -> bytes:
+        """Bytes for `drift-sketches`; equal sketches give equal bytes."""
+        summary = self.summary
+        arrays = {name: getattr(summary, name) for name in _ARRAYS}
+        if self.entities is not None:
+            arrays |= {"entity_hashes": self.entities.hashes, "entity_counts": self.entities.counts}
+        header = _Header(
+            key=self.key,
+            n=summary.n,
+            coverage=[(source, list(found)) for source, found in self.coverage.ranges.items()],
+            entities=None
+            if self.entities is None
+            else (self.entities.limit, str(self.entities.below)),
+        )
+        return pack(MAGIC, header, arrays)
+
+
+_ARRAYS = {
+    "counts": np.int64,
+    "n_finite": np.int64,
+    "shift": np.float64,
+    "m2": np.float64,
+    "minimum": np.float32,
+    "maximum": np.float32,
+    "n_out_of_range": np.int64,
+}
+
+
+class _Header(msgspec.Struct, frozen=True):
+    key: SketchKey
+    n: int
+    coverage: list[tuple[Source, list[Range]]]
+    entities: tuple[int, str] | None  # limit, and `below` (up to 2**64) as digits
+
+
+def decode_sketch(data: bytes, columns: Columns | None = None) -> Sketch:
+    """The sketch in `data`; raises ValueError when it is none, or none over `columns`."""
+    try:
+        header, arrays = unpack(data, MAGIC, _Header, MAX_BYTES)
+        entities = _decode_entities(header, arrays)
+        if set(arrays) != set(_ARRAYS):
+            raise ValueError(f"it holds the arrays {sorted(arrays)}")
+        n_columns = len(arrays["n_finite"])
+        for name, dtype in _ARRAYS.items():
+            array = arrays[name]
+            if array.dtype != dtype or array.ndim != 1:
+                raise ValueError(f"{name} is {array.dtype}{list(array.shape)}")
+            if name != "counts" and len(array) != n_columns:
+                raise ValueError(f"{name} is of {len(array)} columns instead of {n_columns}")
+        if arrays["counts"].sum() != header.n * n_columns or (arrays["counts"] < 0).any():
+            raise ValueError(f"its counts are not those of {header.n} rows")
+        coverage = Coverage.of(dict(header.coverage))
+        if columns is not None:
+            _check_columns(header, len(arrays["counts"]), columns)
+    except ValueError as error:
+        raise ValueError(f"not a drift sketch: {error}") from error
+    return Sketch(header.key, Summary(n=header.n, **arrays), coverage, entities)
+
+
+def _check_columns(header: _Header, n_bins: int, columns: Columns) -> None:
+    if header.key.columns != columns.fingerprint or n_bins != columns.n_bins:
+        raise ValueError(
+            f"it is over other columns ({header.key.columns[:12]}) than the reference's"
+            f" ({columns.fingerprint[:12]})"
+        )
+
+
+def _decode_entities(header: _Header, arrays: dict[str, NDArray[Any]]) -> EntityTable | None:
+    if header.entities is None:
+        return None
+    limit, below = header.entities
+    hashes, counts = arrays.pop("entity_hashes", None), arrays.pop("entity_counts", None)
+    if hashes is None or counts is None or hashes.shape != counts.shape or hashes.ndim != 1:
+        raise ValueError("its entities are incomplete")
+    if hashes.dtype != np.uint64 or not below.isdecimal() or int(below) > 2**64 or limit < 1:
+        raise ValueError("its entities are broken")
+    return EntityTable(hashes, counts.astype(np.int64), int(below), limit)
+
