@@ -112,3 +112,12 @@ class ScanReport:
     @property
     def alerts(self) -> tuple[Finding, ...]:
         return tuple(each for each in self.findings if each.level is Level.ALERT)
+
+    @property
+    def n_windows(self) -> int:
+        return len(self.bounds)
+
+    @property
+    def stated_false_notices(self) -> float:
+        """The mean number of notices in this many windows where nothing moves; NaN without ARL0."""
+        return self.n_windows / self.arl0 if self.arl0 > 0 else float("nan")
