@@ -1,7 +1,7 @@
 """Tests of a window's counts against the reference's, each with its null at the sizes at hand."""
 
 from drift.window_tests.chi_square import chi_square
-from drift.window_tests.contract import Counts, Kind, WindowTest, each_column
+from drift.window_tests.contract import Counts, WindowTest, each_column
 from drift.window_tests.divergences import (
     corrected_psi,
     hellinger,
@@ -13,7 +13,13 @@ from drift.window_tests.divergences import (
 )
 from drift.window_tests.g_test import g_test
 from drift.window_tests.kolmogorov_smirnov import ks_binned, ks_two_sample
-from drift.window_tests.rates import compare_rates, null_rate, range_rate, unseen_rate
+from drift.window_tests.rates import (
+    beyond_extremes,
+    compare_rates,
+    null_rate,
+    range_rate,
+    unseen_rate,
+)
 
 WINDOW_TESTS: dict[str, WindowTest] = {
     test.name: test
@@ -36,8 +42,8 @@ at the same value bins as `g_test` and need a share of the false-alarm rate each
 __all__ = [
     "WINDOW_TESTS",
     "Counts",
-    "Kind",
     "WindowTest",
+    "beyond_extremes",
     "chi_square",
     "compare_rates",
     "corrected_psi",

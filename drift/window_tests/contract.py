@@ -1,28 +1,26 @@
 """What every test of a window against the reference promises, and what they share.
 
-A test sees the counts of one column: int64[B], value bins first, then for a categorical column
-the bin of unseen categories, and the missing bin always last. The evidence of those counts splits
-exactly (G is additive): how many values are missing, how many of the others are of an unseen
-category, and how the rest spread over the value bins. Each part has one test: `null_rate`,
-`unseen_rate`, and the tests of value bins. So a rise of missing values is named as that, and a
+A test sees the counts of one column: int64[B], value bins first, then for categories and discrete
+columns the bin of unseen values, and the missing bin always last. The evidence of those counts
+splits exactly (G is additive): how many values are missing, how many of the others are unseen, and
+how the rest spread over the value bins. Each part has one test: `null_rate`, `unseen_rate`, and
+the tests of value bins. So a rise of missing values is named as that, and a
 family that takes all three counts no evidence twice.
 """
 
 import math
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from drift.columns import Kind
 from drift.nulls import Nulls
 from drift.result import Result
 
 Counts = NDArray[np.int64]
-Kind = Literal["numeric", "discrete", "categorical"]
-"""numeric: value bins cut at order statistics of this very reference, no ties across edges;
-discrete: bins are numbers or ranges of them in rising order, anywhere;
-categorical: bins are categories in no order, with an unseen bin."""
+EVERY_KIND = frozenset(Kind)
 
 
 class WindowTest(Protocol):
@@ -80,9 +78,12 @@ def each_column(
     return results
 
 
+WITH_UNSEEN = frozenset({Kind.DISCRETE, Kind.CATEGORY})
+
+
 def n_value_bins(n_bins: int, kind: Kind) -> int:
-    """How many of a column's bins hold values: all but missing and, for categories, unseen."""
-    return n_bins - (2 if kind == "categorical" else 1)
+    """How many of a column's bins hold values of the reference: all but missing and unseen."""
+    return n_bins - (2 if kind in WITH_UNSEEN else 1)
 
 
 def checked(

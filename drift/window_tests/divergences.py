@@ -106,7 +106,7 @@ def _standardised_hellinger(reference: Counts, window: Counts) -> FloatArray:
 
 
 def _standardised_wasserstein(reference: Counts, window: Counts) -> FloatArray:
-    return wasserstein_distance(reference, window) * np.sqrt(scale(reference, window))
+    return wasserstein_distance(reference, window) ** 2 * scale(reference, window)
 
 
 def _half(x: float, n: int, m: int) -> float:
@@ -121,9 +121,9 @@ def _hellinger_distance(x: float, n: int, m: int) -> float:
     return math.sqrt(x * (1 / n + 1 / m) / 8)
 
 
-def root_scaled(x: float, n: int, m: int) -> float:
-    """Undo a standardisation by the root of `scale`."""
-    return x * math.sqrt(1 / n + 1 / m)
+def root_per_size(x: float, n: int, m: int) -> float:
+    """The distance of which `x` is the square times n m / (n + m)."""
+    return math.sqrt(x * (1 / n + 1 / m))
 
 
 psi_test = HistogramTest(
@@ -147,8 +147,8 @@ hellinger = HistogramTest(
 wasserstein = HistogramTest(
     name="wasserstein",
     standardised=_standardised_wasserstein,
-    to_statistic=root_scaled,
-    to_effect=root_scaled,
+    to_statistic=root_per_size,
+    to_effect=root_per_size,
     chi_square_from=None,
     ordered=True,
 )

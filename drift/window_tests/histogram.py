@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from drift.columns import Kind
 from drift.nulls import (
     ChiSquareNull,
     FloatArray,
@@ -15,8 +16,8 @@ from drift.nulls import (
 )
 from drift.result import Result
 from drift.window_tests.contract import (
+    EVERY_KIND,
     Counts,
-    Kind,
     checked,
     n_value_bins,
     nothing_to_test,
@@ -61,8 +62,7 @@ class HistogramTest:
 
     @property
     def kinds(self) -> frozenset[Kind]:
-        everywhere: frozenset[Kind] = frozenset({"numeric", "discrete", "categorical"})
-        return everywhere - {"categorical"} if self.ordered else everywhere
+        return EVERY_KIND - {Kind.CATEGORY} if self.ordered else EVERY_KIND
 
     def __call__(
         self, reference: Counts, window: Counts, *, kind: Kind, nulls: Nulls, alpha: float
@@ -77,7 +77,7 @@ class HistogramTest:
         reference, window = reference[:, :n_bins], window[:, :n_bins]
         n, m = reference.sum(axis=1).tolist(), window.sum(axis=1).tolist()
         results = [nothing_to_test(self.name, *sizes) for sizes in zip(n, m, strict=True)]
-        cut = cut_at_order_statistics(reference, n) if kind == "numeric" else None
+        cut = cut_at_order_statistics(reference, n) if kind is Kind.NUMERIC else None
         alike: dict[Null, list[int]] = {}
         for i in range(len(results)):
             if not (n[i] and m[i]):
@@ -138,13 +138,15 @@ class HistogramTest:
 def cut_at_order_statistics(reference: Counts, n: list[int]) -> NDArray[np.bool_]:
     """bool[C]: whether the bins hold what edges at round(k n / B) of this reference would leave.
 
-    Edges that come from elsewhere (another sample, ties, a sketch) have another null. A fiftieth of
-    a bin may differ: then the null's sizes are off by no more than `nearby_size` takes them.
+    Edges that come from elsewhere (another sample, many ties) have another null. What
+    `drift.binning` lets ties move an edge of a numeric column by is allowed, and a fiftieth of a
+    bin, as much as `nearby_size` takes the sizes off.
     """
     n_bins = reference.shape[1]
     sizes = np.array(n)
-    expected = np.diff(np.rint(sizes[:, None] * np.arange(n_bins + 1) / n_bins), axis=1)
-    allowed = 1 + sizes / n_bins / 50
+    ranks = (2 * sizes[:, None] * np.arange(n_bins + 1) + n_bins) // (2 * n_bins)
+    allowed = 1 + np.sqrt(sizes / n_bins) / 2 + sizes / n_bins / 50
+    expected = np.diff(ranks, axis=1)
     ok: NDArray[np.bool_] = (np.abs(reference - expected) <= allowed[:, None]).all(axis=1)
     return ok
 

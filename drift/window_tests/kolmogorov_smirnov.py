@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from drift.nulls import FloatArray
 from drift.result import Result
 from drift.window_tests.contract import Counts, nothing_to_test
-from drift.window_tests.divergences import root_scaled, scale
+from drift.window_tests.divergences import root_per_size, scale
 from drift.window_tests.histogram import HistogramTest
 
 
@@ -21,14 +21,15 @@ def binned_distance(reference: Counts, window: Counts) -> FloatArray:
 
 
 def _standardised(reference: Counts, window: Counts) -> FloatArray:
-    return binned_distance(reference, window) * np.sqrt(scale(reference, window))
+    """Squared, so that its tail is exponential, as `drift.nulls` continues it."""
+    return binned_distance(reference, window) ** 2 * scale(reference, window)
 
 
 ks_binned = HistogramTest(
     name="ks_binned",
     standardised=_standardised,
-    to_statistic=root_scaled,
-    to_effect=root_scaled,
+    to_statistic=root_per_size,
+    to_effect=root_per_size,
     chi_square_from=None,
     ordered=True,
 )

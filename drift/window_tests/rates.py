@@ -1,9 +1,9 @@
 """Tests of rates: missing values, values of unseen categories, values out of range.
 
 Counts are small (often 0 in the reference), so tails are exact up to `EXACT_COUNT` events. The
-statistic is a root: the signed normal deviate z of the two-sided p-value, |z|, which is comparable
-between columns and sizes; the effect is the difference of the rates in absolute value, less the
-mean of that difference when nothing changed, floor 0.
+statistic is the normal deviate |z| of the p-value, so it compares between columns and sizes. The
+effect is the difference of the rates (absolute, where a fall counts too) less its mean absolute
+value when nothing changed, floor 0.
 """
 
 import math
@@ -12,17 +12,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drift.nulls import FloatArray, Nulls
+from drift.binning import MAX_CATEGORIES
+from drift.columns import Kind
+from drift.nulls import Nulls, hypergeometric, log_choose
 from drift.result import Result
-from drift.window_tests.contract import Counts, Kind, checked, n_value_bins, nothing_to_test
+from drift.window_tests.contract import (
+    EVERY_KIND,
+    WITH_UNSEEN,
+    Counts,
+    checked,
+    n_value_bins,
+    nothing_to_test,
+)
 
 EXACT_COUNT = 1_000
-"""Events on both sides together up to which the tail is summed; above, G with 1 df is within 1%."""
+"""Events on both sides together up to which the tail is summed; above, the root of G is normal."""
 
 
 @dataclass(frozen=True, slots=True)
 class RateTest:
-    """A `WindowTest` of one share of the rows: two-sided, exact for small counts.
+    """A `WindowTest` of one share of the rows, exact for small counts.
 
     `events` picks from counts int64[C, B] events and rows of the reference, then of the window,
     int64[C] each.
@@ -31,6 +40,7 @@ class RateTest:
     name: str
     kinds: frozenset[Kind]
     events: Callable[[Counts, Counts, Kind], tuple[Counts, Counts, Counts, Counts]]
+    rise_only: bool = False
 
     def __call__(
         self, reference: Counts, window: Counts, *, kind: Kind, nulls: Nulls, alpha: float
@@ -49,36 +59,52 @@ class RateTest:
         checked(self, reference, window, kind=kind, alpha=alpha)
         of_columns = self.events(reference, window, kind)
         return [
-            compare_rates(self.name, *sizes, alpha=alpha)
+            compare_rates(self.name, *sizes, alpha=alpha, rise_only=self.rise_only)
             for sizes in zip(*(values.tolist() for values in of_columns), strict=True)
         ]
 
 
-def compare_rates(name: str, x: int, n: int, y: int, m: int, *, alpha: float) -> Result:
+def compare_rates(
+    name: str, x: int, n: int, y: int, m: int, *, alpha: float, rise_only: bool = False
+) -> Result:
     """Whether `y` of `m` window rows and `x` of `n` reference rows come from one rate.
 
-    Fisher's exact test with doubled tails (never above its rate); G with 1 df for many events.
+    Fisher's exact test (never above its rate), two-sided with doubled tails or only for a rise;
+    G with 1 df for many events.
     """
     if n == 0 or m == 0:
         return nothing_to_test(name, n, m)
-    p = _two_sided(x, n, y, m)
+    fall, rise = _tails(x, n, y, m)
+    p = rise if rise_only else min(1.0, 2 * min(fall, rise))
+    gap = y / m - x / n
     rate = (x + y) / (n + m)
     by_chance = math.sqrt(rate * (1 - rate) * (1 / n + 1 / m) * 2 / math.pi)
-    return _result(name, p, abs(y / m - x / n) - by_chance, (n, m), alpha)
+    effect = (gap if rise_only else abs(gap)) - by_chance
+    return _result(name, p, effect, (n, m), alpha)
 
 
-def range_rate(n: int, out_of_range: int, m: int, *, alpha: float) -> Result:
-    """Whether too many of `m` window values lie outside the reference's own minimum and maximum.
+def range_rate(x: int, n: int, y: int, m: int, *, alpha: float) -> Result:
+    """Whether more of the window's values than of the reference's lie outside declared bounds.
 
-    `n` and `m` count values that are not missing. Free of the distribution: the share beyond the
-    extremes of n values is Beta(2, n - 1), so the count is beta-binomial; with ties it is smaller,
-    and the test keeps below its rate. Only a rise counts. Bounds that are declared, not observed,
-    have counts on both sides: use `compare_rates`.
+    `x` of `n` and `y` of `m` values that are not missing.
+    """
+    return compare_rates("range_rate", x, n, y, m, alpha=alpha, rise_only=True)
+
+
+def beyond_extremes(n: int, y: int, m: int, *, alpha: float) -> Result:
+    """Whether too many, `y` of `m` window values, lie outside the reference's minimum and maximum.
+
+    The reference has none by construction. Free of the distribution: the share beyond the extremes
+    of n values is Beta(2, n - 1), and y window values beyond them mean that at most one of the
+    first y + 1 of n + m exchangeable rows is the reference's. With ties p is too large, never too
+    small.
     """
     if n < 2 or m == 0:
-        return nothing_to_test("range_rate", n, m)
-    p = _beta_binomial_tail(out_of_range, m, 2, n - 1)
-    return _result("range_rate", p, out_of_range / m - 2 / (n + 1), (n, m), alpha)
+        return nothing_to_test("beyond_extremes", n, m)
+    rows = np.array([y + 1])
+    none = math.exp((log_choose(m, rows) - log_choose(n + m, rows))[0]) if y < m else 0.0
+    one = n * math.exp((log_choose(m, rows - 1) - log_choose(n + m, rows))[0])
+    return _result("beyond_extremes", min(1.0, none + one), y / m - 2 / (n + 1), (n, m), alpha)
 
 
 def _result(name: str, p: float, effect: float, sizes: tuple[int, int], alpha: float) -> Result:
@@ -99,36 +125,22 @@ def _deviate(p: float) -> float:
     return max(0.0, -float(ndtri(max(p, 1e-300) / 2)))
 
 
-def _two_sided(x: int, n: int, y: int, m: int) -> float:
+def _tails(x: int, n: int, y: int, m: int) -> tuple[float, float]:
+    """P(at most y) and P(at least y) of the x + y events among the window's m of n + m rows."""
     total = x + y
     if total > (n + m) // 2:  # the rarer of the two outcomes has the shorter sum
-        x, y, total = n - x, m - y, n + m - total
-    if total == 0:
-        return 1.0
+        rise, fall = _tails(n - x, n, m - y, m)
+        return fall, rise
     if total > EXACT_COUNT:
-        return _chi_square_tail(x, n, y, m)
-    p = _hypergeometric(np.arange(max(0, total - n), min(total, m) + 1), n, m, total)
-    at = y - max(0, total - n)
-    return min(1.0, 2 * float(min(p[: at + 1].sum(), p[at:].sum())))
+        return _limits(x, n, y, m)
+    possible, p = hypergeometric(n, m, total)
+    at = y - int(possible[0])
+    return min(1.0, float(p[: at + 1].sum())), min(1.0, float(p[at:].sum()))
 
 
-def _hypergeometric(y: Counts, n: int, m: int, total: int) -> FloatArray:
-    """P(y of `total` events fall among the window's m rows of n + m)."""
-    log_p = _log_choose(m, y) + _log_choose(n, total - y)
-    p: FloatArray = np.exp(log_p - log_p.max())
-    p /= p.sum()
-    return p
-
-
-def _log_choose(n: int, k: Counts) -> FloatArray:
-    from scipy.special import betaln
-
-    ways: FloatArray = betaln(n - k + 1.0, k + 1.0)
-    return -ways - math.log(n + 1.0)
-
-
-def _chi_square_tail(x: int, n: int, y: int, m: int) -> float:
-    from scipy.special import erfc
+def _limits(x: int, n: int, y: int, m: int) -> tuple[float, float]:
+    """The tails by the signed root of G, which is near normal."""
+    from scipy.special import ndtr
 
     total, size = x + y, n + m
     cells = (
@@ -138,18 +150,8 @@ def _chi_square_tail(x: int, n: int, y: int, m: int) -> float:
         (m - y, m * (size - total)),
     )
     g = 2 * sum(c * math.log(c * size / expected) for c, expected in cells if c)
-    return float(erfc(math.sqrt(max(g, 0.0) / 2)))
-
-
-def _beta_binomial_tail(k: int, m: int, a: float, b: float) -> float:
-    """P(K >= k) for K beta-binomial(m, a, b); the shorter side is summed."""
-    from scipy.special import betaln
-
-    upper = k > m // 2
-    counts = np.arange(k, m + 1) if upper else np.arange(k)
-    choose = _log_choose(m, counts)
-    p = float(np.exp(choose + betaln(counts + a, m - counts + b) - betaln(a, b)).sum())
-    return min(1.0, p if upper else max(0.0, 1 - p))
+    root = math.copysign(math.sqrt(max(g, 0.0)), y / m - x / n)
+    return float(ndtr(root)), float(ndtr(-root))
 
 
 def _missing(
@@ -161,29 +163,24 @@ def _missing(
 
 
 def _unseen(reference: Counts, window: Counts, kind: Kind) -> tuple[Counts, Counts, Counts, Counts]:
-    """Events: values of categories without a bin.
+    """Events: values that have no bin because the reference does not hold them.
 
-    The reference has few or none by construction, though new ones are to be expected where many
-    categories are rare. Good and Turing's estimate of their share is that of the categories met
-    once, so these count as the reference's events.
+    It has none by construction, though new ones are to be expected where many are rare. Their share
+    is estimated by that of the values met once (Good 1953), so these count as the reference's
+    events; of rarer categories that share a bin, where one cannot see it, all do.
     """
     n_bins = n_value_bins(reference.shape[1], kind)
-    met_once = (reference[:, :n_bins] == 1).sum(axis=1)
+    known = reference[:, :n_bins]
+    expected = (known == 1).sum(axis=1)
+    if n_bins > MAX_CATEGORIES:
+        expected += np.where(known[:, -1] > 1, known[:, -1], 0)
     return (
-        np.maximum(reference[:, -2], met_once),
+        np.maximum(reference[:, -2], expected),
         reference[:, :-1].sum(axis=1),
         window[:, -2],
         window[:, :-1].sum(axis=1),
     )
 
 
-null_rate = RateTest(
-    name="null_rate",
-    kinds=frozenset({"numeric", "discrete", "categorical"}),
-    events=_missing,
-)
-unseen_rate = RateTest(
-    name="unseen_rate",
-    kinds=frozenset({"categorical"}),
-    events=_unseen,
-)
+null_rate = RateTest(name="null_rate", kinds=EVERY_KIND, events=_missing)
+unseen_rate = RateTest(name="unseen_rate", kinds=WITH_UNSEEN, events=_unseen, rise_only=True)
