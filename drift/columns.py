@@ -16,6 +16,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from functools import cached_property
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -26,6 +27,7 @@ from schemas.features import Dtype, FeatureSchema
 
 Matrix = NDArray[np.float32]
 Counts = NDArray[np.int64]
+T = TypeVar("T", bound=np.generic)
 
 
 class Kind(StrEnum):
@@ -172,7 +174,7 @@ class Columns:
         """int64[n_bins]: how many values of `matrix` fall in each bin of each column."""
         return np.bincount(self.assign(matrix).ravel(), minlength=self.n_bins)
 
-    def of(self, counts: NDArray[np.generic], column: int | str) -> NDArray[np.generic]:
+    def of(self, counts: NDArray[T], column: int | str) -> NDArray[T]:
         """The part of `counts` (..., n_bins) that is one column's, by its place or name; a view."""
         index = self.names.index(column) if isinstance(column, str) else column
         return counts[..., self.offsets[index] : self.offsets[index + 1]]

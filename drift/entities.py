@@ -7,6 +7,7 @@ were cut. Hash functions of the same key agree on every machine.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,21 @@ class EntityTable:
             raise ValueError(f"a table holds at least one entity, not {limit}")
         distinct, counts = np.unique(hashes, return_counts=True)
         return cls(distinct, counts.astype(np.int64), 2**64, limit)._cut()
+
+    @classmethod
+    def checked(
+        cls, hashes: NDArray[Any] | None, counts: NDArray[Any] | None, below: str, limit: int
+    ) -> "EntityTable":
+        """A table of stored parts, `below` in digits; raises ValueError when they do not fit."""
+        if hashes is None or counts is None or hashes.shape != counts.shape or hashes.ndim != 1:
+            raise ValueError("its entities are incomplete")
+        if hashes.dtype != np.uint64 or counts.dtype != np.int64 or len(hashes) > limit:
+            raise ValueError("its entities are of another type or number")
+        if len(below) > 20 or not below.isdecimal() or not 0 < int(below) <= 2**64 or limit < 1:
+            raise ValueError(f"its entities are those with hashes below {below[:20]}")
+        if (hashes[1:] <= hashes[:-1]).any() or (counts < 1).any():
+            raise ValueError("its entities are in disorder")
+        return cls(hashes, counts, int(below), limit)
 
     def merge(self, other: "EntityTable") -> "EntityTable":
         """The table of the rows of both."""

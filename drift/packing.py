@@ -25,7 +25,12 @@ class _Packed(msgspec.Struct, frozen=True, array_like=True):
 
 
 def pack(magic: bytes, header: object, arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """`magic` (it names the format and its version), then the compressed rest.
+    """`magic` (it names the format and its version), then `pack_body`, compressed."""
+    return magic + zlib.compress(pack_body(header, arrays), level=1)
+
+
+def pack_body(header: object, arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Header and arrays as bytes that are the same on every machine.
 
     int64 arrays without negative values travel in the narrowest unsigned type that holds them.
     """
@@ -33,7 +38,7 @@ def pack(magic: bytes, header: object, arrays: Mapping[str, NDArray[Any]]) -> by
         msgspec.Raw(msgspec.msgpack.encode(header)),
         {name: _pack_array(array) for name, array in arrays.items()},
     )
-    return magic + zlib.compress(msgspec.msgpack.encode(packed), level=1)
+    return msgspec.msgpack.encode(packed)
 
 
 def unpack(

@@ -15,7 +15,7 @@ from drift.columns import Columns, Matrix
 from drift.coverage import Coverage, Range, Source
 from drift.entities import EntityTable, Hashes
 from drift.packing import pack, unpack
-from drift.summary import Summary, summarise
+from drift.summary import SUMMARY_ARRAYS, Summary, summarise, summary_of_arrays
 
 MAGIC = b"TDS\x01"
 """Thalweg drift sketch, version 1."""
@@ -113,7 +113,7 @@ class Sketch:
     def encode(self) -> bytes:
         """Bytes for `drift-sketches`; equal sketches give equal bytes."""
         summary = self.summary
-        arrays = {name: getattr(summary, name) for name in _ARRAYS}
+        arrays = {name: getattr(summary, name) for name in SUMMARY_ARRAYS}
         if self.entities is not None:
             arrays |= {"entity_hashes": self.entities.hashes, "entity_counts": self.entities.counts}
         header = _Header(
@@ -125,17 +125,6 @@ class Sketch:
             else (self.entities.limit, str(self.entities.below)),
         )
         return pack(MAGIC, header, arrays)
-
-
-_ARRAYS = {
-    "counts": np.int64,
-    "n_finite": np.int64,
-    "shift": np.float64,
-    "m2": np.float64,
-    "minimum": np.float32,
-    "maximum": np.float32,
-    "n_out_of_range": np.int64,
-}
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -150,23 +139,13 @@ def decode_sketch(data: bytes, columns: Columns | None = None) -> Sketch:
     try:
         header, arrays = unpack(data, MAGIC, _Header, MAX_BYTES)
         entities = _decode_entities(header, arrays)
-        if set(arrays) != set(_ARRAYS):
-            raise ValueError(f"it holds the arrays {sorted(arrays)}")
-        n_columns = len(arrays["n_finite"])
-        for name, dtype in _ARRAYS.items():
-            array = arrays[name]
-            if array.dtype != dtype or array.ndim != 1:
-                raise ValueError(f"{name} is {array.dtype}{list(array.shape)}")
-            if name != "counts" and len(array) != n_columns:
-                raise ValueError(f"{name} is of {len(array)} columns instead of {n_columns}")
-        if arrays["counts"].sum() != header.n * n_columns or (arrays["counts"] < 0).any():
-            raise ValueError(f"its counts are not those of {header.n} rows")
+        summary = summary_of_arrays(header.n, arrays)
         coverage = Coverage.of(dict(header.coverage))
         if columns is not None:
-            _check_columns(header, len(arrays["counts"]), columns)
+            _check_columns(header, len(summary.counts), columns)
     except ValueError as error:
         raise ValueError(f"not a drift sketch: {error}") from error
-    return Sketch(header.key, Summary(n=header.n, **arrays), coverage, entities)
+    return Sketch(header.key, summary, coverage, entities)
 
 
 def _check_columns(header: _Header, n_bins: int, columns: Columns) -> None:
@@ -182,9 +161,4 @@ def _decode_entities(header: _Header, arrays: dict[str, NDArray[Any]]) -> Entity
         return None
     limit, below = header.entities
     hashes, counts = arrays.pop("entity_hashes", None), arrays.pop("entity_counts", None)
-    if hashes is None or counts is None or hashes.shape != counts.shape or hashes.ndim != 1:
-        raise ValueError("its entities are incomplete")
-    if hashes.dtype != np.uint64 or not below.isdecimal() or int(below) > 2**64 or limit < 1:
-        raise ValueError("its entities are broken")
-    return EntityTable(hashes, counts.astype(np.int64), int(below), limit)
-
+    return EntityTable.checked(hashes, counts, below, limit)

@@ -1,6 +1,7 @@
 """Counts and moments of rows: what windows and the reference are compared by."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +58,7 @@ class Summary:
         n_finite = self.n_finite + other.n_finite
         divisor = np.maximum(n_finite, 1)
         shift = (self.n_finite * self.shift + other.n_finite * other.shift) / divisor
-        between = (self.shift - other.shift) ** 2 * (self.n_finite * (other.n_finite / divisor))
+        between = (self.shift - other.shift) ** 2 * (self.n_finite * other.n_finite / divisor)
         # Where one side has no values the other's moments pass through unrounded.
         left, right = other.n_finite == 0, self.n_finite == 0
         return Summary(
@@ -87,6 +88,34 @@ class Summary:
         places = columns.offsets[:-1] + [column.other_bin or 0 for column in columns]
         has = np.array([column.other_bin is not None for column in columns])
         return np.where(has, self.counts[places], 0)
+
+
+SUMMARY_ARRAYS: dict[str, type] = {
+    "counts": np.int64,
+    "n_finite": np.int64,
+    "shift": np.float64,
+    "m2": np.float64,
+    "minimum": np.float32,
+    "maximum": np.float32,
+    "n_out_of_range": np.int64,
+}
+"""The arrays of a summary, for those who store them."""
+
+
+def summary_of_arrays(n: int, arrays: dict[str, NDArray[Any]]) -> Summary:
+    """The summary of `n` rows that these arrays are; raises ValueError when they cannot be."""
+    if set(arrays) != set(SUMMARY_ARRAYS):
+        raise ValueError(f"it holds the arrays {sorted(arrays)}")
+    n_columns = len(arrays["m2"].ravel())
+    for name, dtype in SUMMARY_ARRAYS.items():
+        array = arrays[name]
+        if array.dtype != dtype or array.ndim != 1:
+            raise ValueError(f"{name} is {array.dtype}{list(array.shape)}")
+        if name != "counts" and len(array) != n_columns:
+            raise ValueError(f"{name} is of {len(array)} columns instead of {n_columns}")
+    if arrays["counts"].sum() != n * n_columns or (arrays["counts"] < 0).any():
+        raise ValueError(f"its counts are not those of {n} rows")
+    return Summary(n=n, **arrays)
 
 
 def summarise(columns: Columns, matrix: Matrix) -> Summary:

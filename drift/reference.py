@@ -1,0 +1,192 @@
+"""The reference: what a model's training data looked like, which every window is held against."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drift.binning import DEFAULT_BINS, bin_columns
+from drift.columns import Columns, ColumnSpec, Counts, Kind, Matrix
+from drift.customers import CustomerMoments, customer_moments
+from drift.entities import hash_entities
+from drift.season import HOUR_MS, WEEK_HOURS, Season, make_season
+from drift.summary import Summary, summarise
+
+MAX_BLOCKS = 240
+"""Divisible by 2, 3, 4, 5, 6, 8, 10, 12: neighbours add up to many lengths of block."""
+
+MIN_BLOCK_ROWS = 10
+SAMPLE_ROWS = 2000
+
+MIN_WINDOWS = 10
+MIN_BLOCKS = 50
+"""e-SR with a reference of one window raised 42 false alarms per 1,000 (0.5 with ten); the block
+test's covariance needs 50 blocks."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Rows in time order, reduced. Build it with `make_reference`.
+
+    summary    counts and moments of all `n` rows
+    blocks     int64[K, n_bins], counts of K <= 240 consecutive blocks of `block_rows` rows each, in
+               time order (the oldest n - K block_rows rows are in none)
+    sample     float32[k, n_columns], rows drawn at random without replacement, in time order
+    customers  None without entity keys
+    season     None unless asked for
+    calendar   names of columns that follow the calendar (hour, weekday): to be tested against the
+               season or not at all
+    """
+
+    columns: Columns
+    summary: Summary
+    block_rows: int
+    blocks: Counts
+    sample: Matrix
+    customers: CustomerMoments | None = None
+    season: Season | None = None
+    calendar: tuple[str, ...] = ()
+
+    @property
+    def n(self) -> int:
+        return self.summary.n
+
+    @property
+    def counts(self) -> Counts:
+        """int64[n_bins] of all rows."""
+        return self.summary.counts
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 hex of the content: the reference's version."""
+        from drift.reference_bytes import reference_body
+
+        return hashlib.sha256(reference_body(self)).hexdigest()
+
+    def blocks_of(self, rows: int) -> tuple[Counts, int]:
+        """Counts of consecutive blocks of about `rows` rows, int64[K, n_bins], and their real size.
+
+        K may be 0 or 1 when the reference is short. Blocks are sums of neighbours in `blocks`, so
+        none is smaller than `block_rows`; the oldest are left out where they do not fill one.
+        """
+        together = max(1, round(rows / self.block_rows))
+        n_blocks = len(self.blocks) // together
+        used = self.blocks[len(self.blocks) - n_blocks * together :]
+        return (
+            used.reshape(n_blocks, together, self.columns.n_bins).sum(axis=1),
+            together * self.block_rows,
+        )
+
+    def warnings(self, window_rows: int) -> tuple[str, ...]:
+        """Sentences on what this reference is too short or too poor for; empty when it is fine."""
+        found = [*self._length_warnings(window_rows), *self._column_warnings()]
+        if self.customers is not None and self.customers.n_entities < MIN_BLOCKS:
+            found.append(
+                f"the reference has {self.customers.n_entities} entities, under {MIN_BLOCKS}: the"
+                " customer covariance is rough"
+            )
+        if self.season is not None:
+            empty = int((self.season.rows == 0).sum())
+            weeks = self.season.span_ms / (WEEK_HOURS * HOUR_MS)
+            if empty or weeks < 2:
+                found.append(
+                    f"the season is made of {weeks:.1f} weeks and {empty} of its"
+                    f" {len(self.season.rows)} slots are empty; two weeks or more are needed"
+                )
+        return tuple(found)
+
+    def _length_warnings(self, window_rows: int) -> list[str]:
+        found = []
+        if self.n < MIN_WINDOWS * window_rows:
+            found.append(
+                f"the reference has {self.n} rows, {self.n / max(window_rows, 1):.1f} windows of"
+                f" {window_rows}: under {MIN_WINDOWS}, so that e-SR and the window-scale test do"
+                " not keep their stated rate"
+            )
+        if len(self.blocks) < MIN_BLOCKS:
+            found.append(
+                f"the reference has {len(self.blocks)} blocks of {self.block_rows} rows: under"
+                f" {MIN_BLOCKS}, too few for the test of dependent rows"
+            )
+        return found
+
+    def _column_warnings(self) -> list[str]:
+        missing = self.summary.n_missing(self.columns)
+        constant = [c.name for c in self.columns if c.kind is Kind.CONSTANT]
+        absent = [c.name for c, n in zip(self.columns, missing, strict=True) if n == self.n]
+        found = []
+        if constant:
+            found.append(f"constant in the reference: {_list(constant)}")
+        if absent:
+            found.append(f"always missing in the reference: {_list(absent)}")
+        return found
+
+
+def make_reference(
+    matrix: Matrix,
+    specs: Sequence[ColumnSpec],
+    *,
+    rng: np.random.Generator,
+    n_bins: int = DEFAULT_BINS,
+    event_times: NDArray[np.int64] | None = None,
+    entity_keys: Sequence[str] | Sequence[bytes] | NDArray[Any] | None = None,
+    season_slot_hours: int | None = None,
+    calendar: Sequence[str] = (),
+    max_blocks: int = MAX_BLOCKS,
+    sample_rows: int = SAMPLE_ROWS,
+) -> Reference:
+    """The reference of the rows of `matrix`, float32[n, len(specs)], in time order.
+
+    `event_times`, int64[n] ms UTC, put the rows in order where they are not. `entity_keys`: one a
+    row. `season_slot_hours` asks for a seasonal reference and needs event times. `rng` draws the
+    sample and nothing else. Raises ValueError for no rows and for arguments that do not fit.
+    """
+    if not len(matrix):
+        raise ValueError("the reference has no rows")
+    unknown = sorted(set(calendar) - {spec.name for spec in specs})
+    if unknown:
+        raise ValueError(f"calendar columns that do not exist: {', '.join(unknown)}")
+    hashes = None if entity_keys is None else hash_entities(entity_keys)
+    if event_times is not None:
+        if event_times.shape != (len(matrix),):
+            raise ValueError(f"{len(event_times)} event times for {len(matrix)} rows")
+        order = np.argsort(event_times, kind="stable")
+        matrix, event_times = matrix[order], event_times[order]
+        if hashes is not None and len(hashes) == len(order):
+            hashes = hashes[order]
+    columns = bin_columns(matrix, specs, n_bins)
+    if season_slot_hours is not None and event_times is None:
+        raise ValueError("a seasonal reference needs event times")
+    blocks, block_rows = _count_blocks(columns, matrix, max_blocks)
+    chosen = np.sort(rng.choice(len(matrix), min(sample_rows, len(matrix)), replace=False))
+    return Reference(
+        columns=columns,
+        summary=summarise(columns, matrix),
+        block_rows=block_rows,
+        blocks=blocks,
+        sample=matrix[chosen],
+        customers=None if hashes is None else customer_moments(columns, matrix, hashes),
+        season=None
+        if season_slot_hours is None or event_times is None
+        else make_season(columns, matrix, event_times, season_slot_hours),
+        calendar=tuple(calendar),
+    )
+
+
+def _count_blocks(columns: Columns, matrix: Matrix, max_blocks: int) -> tuple[Counts, int]:
+    n_blocks = max(1, min(max_blocks, len(matrix) // MIN_BLOCK_ROWS))
+    size = len(matrix) // n_blocks
+    first = len(matrix) - n_blocks * size
+    counts = [
+        columns.count(matrix[begin : begin + size]) for begin in range(first, len(matrix), size)
+    ]
+    return np.stack(counts), size
+
+
+def _list(names: Sequence[str], limit: int = 10) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
