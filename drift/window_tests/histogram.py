@@ -157,16 +157,13 @@ def pooled(
     """Merge the bins of which the smaller side expects fewer than `fewest_expected` values.
 
     Chosen by combined counts, which a permutation leaves alone, so the null stays exact. The pool
-    is the last bin; if it stays too small it joins the smallest of the others.
+    comes last and is kept however small: a value that is new to the reference may be all of it.
     """
     combined = reference + window
     n, m = int(reference.sum()), int(window.sum())
-    needed = fewest_expected * (n + m) / min(n, m)
-    order = np.argsort(combined, kind="stable")[::-1]
-    n_kept = int(np.count_nonzero(combined >= needed))
+    order = np.lexsort((reference, combined))[::-1]  # the same whatever order the bins came in
+    n_kept = int(np.count_nonzero(combined >= fewest_expected * (n + m) / min(n, m)))
     left, right = reference[order], window[order]
-    rest = int(combined[order[n_kept:]].sum())
-    if 0 < rest < needed and n_kept > 0:
-        n_kept -= 1
-    starts = np.arange(min(n_kept + (rest > 0), len(combined)))
+    n_pooled = int(combined[order[n_kept:]].sum())
+    starts = np.arange(n_kept + (n_pooled > 0))
     return np.add.reduceat(left, starts), np.add.reduceat(right, starts)
