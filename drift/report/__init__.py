@@ -7,5 +7,6 @@ from drift.report.machine import (
     read_json,
     to_json,
 )
+from drift.report.page import to_html
 
-__all__ = ["FindingEntry", "ReportDocument", "json_schema", "read_json", "to_json"]
+__all__ = ["FindingEntry", "ReportDocument", "json_schema", "read_json", "to_html", "to_json"]

@@ -28,7 +28,7 @@ class FindingEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReportDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """What `to_json` writes: `notices` are all findings in row order, `alerts` the large ones again.
+    """What `to_json` writes: `notices` are all findings by row, `alerts` the large ones again.
 
     `stated_false_notices` is the mean number of notices that this many windows hold where nothing
     moves: windows / arl0.

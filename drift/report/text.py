@@ -25,6 +25,14 @@ def clip(text: str, limit: int) -> str:
     return clean(text)
 
 
+def clip_wide(text: str, limit: int) -> str:
+    """As `clip`, to `limit` places of which East Asian wide characters take two."""
+    text = clip(text, limit)
+    while sum(1 + (unicodedata.east_asian_width(each) in "WF") for each in text) > limit:
+        text = clip(text, len(text) - 1)
+    return text
+
+
 def replace_surrogates(text: str) -> str:
     """`text` that UTF-8 can hold: a lone surrogate (of undecodable bytes) becomes U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

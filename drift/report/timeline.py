@@ -1,0 +1,137 @@
+"""When what moved: a lane for each thing with findings, marks where they were raised."""
+
+from drift.findings import Finding, Level, ScanReport, Subject
+from drift.report import numbers, plot
+from drift.report.markup import Markup, bdi, join, tag
+from drift.report.plot import Axis
+from drift.report.selection import findings_by_name
+from drift.report.text import clip
+
+MAX_LANES = 14
+LANE_HEIGHT = 34.0
+BUCKETS = 160
+"""Places of one lane; of the findings that share a place the strongest is drawn."""
+
+KIND_WORDS = {
+    Subject.FEATURE: "",
+    Subject.SCORE: " · score",
+    Subject.LABEL: " · label",
+    Subject.QUALITY: " · quality",
+    Subject.MULTIVARIATE: " · several columns",
+}
+
+
+def timeline(report: ScanReport) -> Markup:
+    """The figure; lanes by first finding, those beyond the limit together in the last one."""
+    lanes = _lanes(report)
+    axis = row_axis(report)
+    height = LANE_HEIGHT * max(len(lanes), 1)
+    drawn = [_lane(axis, name, found, i) for i, (name, found) in enumerate(lanes)]
+    if not lanes:
+        nothing = f"no finding in {numbers.plural(report.n_windows, 'window')}"
+        drawn = [
+            plot.across(height - 10, class_="lane"),
+            plot.label(nothing, "50%", 14, class_="lane-name middle"),
+        ]
+    grid = [plot.upright(share, 0, height, class_="grid upright") for share, _ in row_ticks(report)]
+    svg = plot.drawing(
+        _describe(report, lanes),
+        height + 36,
+        *grid,
+        *drawn,
+        x_axis(report, height + 16),
+    )
+    legend = join(
+        plot.key("notice", "notice"), plot.key("alert", "alert"), plot.key("change", "change point")
+    )
+    return plot.figure("Notices and alerts by row", svg, class_="wide lanes", legend=legend)
+
+
+def row_axis(report: ScanReport) -> Axis:
+    """From the first row of the first window to the end of the last."""
+    if not report.n_windows:
+        return Axis(report.n_reference, max(report.n_rows, report.n_reference + 1))
+    return Axis(float(report.bounds[0, 0]), float(report.bounds[-1, 1]))
+
+
+def row_ticks(report: ScanReport) -> list[tuple[float, str]]:
+    """(share of the width, row) at round rows."""
+    axis = row_axis(report)
+    return [(float(axis.place(row)), numbers.count(row)) for row in axis.ticks(4)]
+
+
+def x_axis(report: ScanReport, y: float) -> Markup:
+    """Rows under a plot and, where there are times, the first and last window's below them."""
+    shown = [plot.x_ticks(row_ticks(report), y)]
+    if report.times_ms is not None and report.n_windows > 1:
+        ends = (report.times_ms[0], report.times_ms[-1])
+        times = [numbers.moment(int(each)) for each in ends]
+        shown.append(
+            plot.x_ticks(
+                [(at, text) for at, text in zip((0.0, 1.0), times, strict=True) if text], y + 15
+            )
+        )
+    return join(shown)
+
+
+def strongest(
+    found: list[Finding] | tuple[Finding, ...], axis: Axis
+) -> list[tuple[float, Finding]]:
+    """(share of the width, finding), one for each place, alerts before notices."""
+    kept: dict[int, tuple[float, Finding]] = {}
+    for finding in found:
+        share = float(axis.place(finding.row))
+        held = kept.get(int(share * BUCKETS))
+        if held is None or (finding.level is Level.ALERT and held[1].level is not Level.ALERT):
+            kept[int(share * BUCKETS)] = (share, finding)
+    return list(kept.values())
+
+
+def _lanes(report: ScanReport) -> list[tuple[str, list[Finding]]]:
+    named = [
+        (_lane_name(subject, name), found)
+        for (subject, name), found in findings_by_name(report).items()
+    ]
+    if len(named) <= MAX_LANES:
+        return named
+    rest = [finding for _, found in named[MAX_LANES - 1 :] for finding in found]
+    others = f"{len(named) - MAX_LANES + 1} more, together"
+    return [*named[: MAX_LANES - 1], (others, sorted(rest, key=lambda each: each.row))]
+
+
+def _lane_name(subject: Subject, name: str) -> str:
+    shown = clip(name, 40) or "(no name)"
+    return shown if shown == subject.value else shown + KIND_WORDS[subject]
+
+
+def _lane(axis: Axis, name: str, found: list[Finding], index: int) -> Markup:
+    base = LANE_HEIGHT * (index + 1) - 10
+    changes = {each.change_point_row for each in found if each.change_point_row is not None}
+    places = {int(float(axis.place(row)) * BUCKETS): float(axis.place(row)) for row in changes}
+    return join(
+        plot.across(base, class_="lane"),
+        plot.label(name, 0, base - 9, class_="lane-name"),
+        [plot.mark("change", share, base) for share in places.values()],
+        [plot.mark(each.level.value, share, base) for share, each in strongest(found, axis)],
+    )
+
+
+def _describe(report: ScanReport, lanes: list[tuple[str, list[Finding]]]) -> str:
+    words = [
+        f"{name}: {numbers.plural(len(found), 'finding')}, "
+        f"first at row {numbers.count(found[0].row)}"
+        for name, found in lanes[:4]
+    ]
+    first = f"Timeline over {numbers.plural(report.n_windows, 'window')}. "
+    return first + ("; ".join(words) + "." if words else "No finding.")
+
+
+def finding_words(finding: Finding) -> Markup:
+    """A finding in a line of text: its mark, its level, its sentence."""
+    return tag("p", badge(finding.level), " ", bdi(finding.sentence, 400), class_="sentence")
+
+
+def badge(level: Level) -> Markup:
+    """The level in words, with the mark that plots have for it."""
+    icon = tag("svg", plot.mark(level.value, 0.5, 7), width="14", height="14", aria_hidden="true")
+    return tag("span", icon, level.value, class_=f"badge {level.value}")
