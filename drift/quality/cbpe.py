@@ -7,6 +7,7 @@ metric in each row's label: the labels' own chance, sum(slope^2 p (1 - p)), and 
 calibration's fit left open. So it is the error of the realised value around the estimate.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -106,7 +107,8 @@ class _Window:
         if n_positive > 0:
             recall = hits / n_positive
             found["recall"] = self._ratio(recall, (self.flagged - recall) / n_positive)
-            both = n_flagged + n_positive
+        both = n_flagged + n_positive
+        if both > 0:
             f1 = 2 * hits / both
             found["f1"] = self._ratio(f1, (2 * self.flagged - f1) / both)
         return found
@@ -142,12 +144,14 @@ class _Window:
 
         groups = np.zeros(len(self.p), dtype=np.int64)
         bins = CalibrationBins.of(self.p, self.scores, groups, 1)
-        spread = CalibrationBins.of(self.p * (1 - self.p), self.scores, groups, 1)
-        held = bins.n[0] > 0
-        n, gap = bins.n[0][held], (bins.label - bins.score)[0][held]
-        deviation = np.sqrt(np.maximum(spread.label[0][held], 1e-300) / n)
-        z = gap / deviation
-        folded = deviation * np.sqrt(2 / np.pi) * np.exp(-(z**2) / 2) + gap * (1 - 2 * ndtr(-z))
-        weight = n / n.sum()
-        variance = np.maximum(gap**2 + deviation**2 - folded**2, 0)
-        return normal_estimate(float(weight @ folded), float(weight**2 @ variance), low=0, high=1)
+        chance = CalibrationBins.of(self.p * (1 - self.p), self.scores, groups, 1).label[0]
+        gap = (bins.label - bins.score)[0]
+        deviation = np.sqrt(np.maximum(chance, 1e-300) / np.maximum(bins.n[0], 1))
+        sign = 1 - 2 * ndtr(-gap / deviation)  # its expectation, 0 where chance may turn it
+        spike = np.exp(-((gap / deviation) ** 2) / 2)
+        folded = deviation * math.sqrt(2 / math.pi) * spike + gap * sign
+        weight = bins.n[0] / len(self.p)
+        by_chance = float(weight**2 @ np.maximum(gap**2 + deviation**2 - folded**2, 0))
+        open_slope = sign[bins.cell] / len(self.p)
+        variance = by_chance + self.calibrator.variance(self.scores, open_slope)
+        return normal_estimate(float(weight @ folded), variance, low=0, high=1)

@@ -109,12 +109,14 @@ def mean_estimates(values: FloatArray, groups: IntArray, n_groups: int) -> list[
 class CalibrationBins:
     """Bins of equal mass by score in each group: counts, mean score and mean label, [groups, bins].
 
-    Equal scores share a bin, so bins may be empty: n 0 and means 0.
+    Equal scores share a bin, so bins may be empty: n 0 and means 0. `cell` int64[rows] is each
+    row's group times CALIBRATION_BINS plus its bin.
     """
 
     n: FloatArray
     score: FloatArray
     label: FloatArray
+    cell: IntArray
 
     @classmethod
     def of(
@@ -130,10 +132,13 @@ class CalibrationBins:
         total_score = np.bincount(cell, weights=scores[ranked.order], minlength=cells)
         total_label = np.bincount(cell, weights=ranked.labels, minlength=cells)
         held = np.maximum(n, 1)
+        by_row = np.empty_like(cell)
+        by_row[ranked.order] = cell
         return cls(
             n.reshape(shape),
             (total_score / held).reshape(shape),
             (total_label / held).reshape(shape),
+            by_row,
         )
 
 

@@ -11,12 +11,12 @@ import numpy as np
 from drift.result import Result
 from drift.stream.baseline import Baseline
 from drift.stream.contract import Alarm, Blocks, FloatArray, State, check_same
+from drift.stream.history import History
 
 # river's bound has a constant term, 2/(3m) ln(2/delta'), made for values in 0..1: it drowns batch
 # means, whose variance is small, and is nothing beside sums of 32 standardised rows. Blocks of any
 # size are fed at the scale of those, so that one table of delta serves them all.
 SCALE = math.sqrt(32)
-MAX_BUCKETS = 5
 
 # False alarms per million blocks of independent normal rows at each delta, over 1 to 23 million
 FALSE_ALARMS = (
@@ -37,39 +37,40 @@ class Adwin:
     It needs no level to compare with: the baseline scales the sums and takes their skewness out
     (Wilson and Hilferty's cube root), without which the rare errors of a good model raise 15 times
     the false alarms of normal sums. `arl0_rows` is the mean number of rows between false alarms;
-    delta is read off the table of their rates in simulation, because the guarantee's own delta is
-    no rate. After an alarm river forgets its window; find the change point in kept history.
+    unless it is given, delta is read off the table of their rates in simulation, because the
+    guarantee's own delta is no rate.
 
-    `effect` is the mean of the rows kept less that of the rows dropped, in the column's unit (by
-    way of the cube root: approximate where the sums are skewed); `statistic` is its size over
-    river's bound for two stretches of those lengths, 1 at least; `n_reference` the rows dropped,
-    `n_window` the rows kept.
+    At an alarm river still keeps hundreds of blocks from before the change, and then forgets
+    all; so the change is placed by the likeliest split of the latest blocks. `n_reference` and
+    `n_window` are the rows before and after it since the last alarm, `effect` the difference of
+    their means in the column's unit (by way of the cube root: approximate where sums are skewed),
+    `statistic` its size over ADWIN's bound for two stretches so long, 1 at least.
     """
 
     name = "adwin"
 
-    def __init__(self, baseline: Baseline, *, arl0_rows: float) -> None:
+    def __init__(self, baseline: Baseline, *, arl0_rows: float, delta: float | None = None) -> None:
         self.baseline = baseline
-        self.delta = adwin_delta(arl0_rows / baseline.block)
+        self.delta = adwin_delta(arl0_rows / baseline.block) if delta is None else delta
         self._blocks = Blocks(baseline.block)
         self._built = {
             "baseline": asdict(baseline),
             "arl0_rows": arl0_rows,
+            "delta": delta,
             "river": version("river"),  # the window is kept in river's own form
         }
-        self._adwin = _river_adwin(self.delta)
+        self._start()
 
     def update(self, values: FloatArray) -> list[Alarm]:
         sums, first = self._blocks.add(values)
         steps = symmetric(self.baseline.standardised(sums), self.baseline.skewness) * SCALE
         alarms = []
         for i, step in enumerate(steps.tolist()):
-            before = (self._adwin.width, self._adwin.total)
+            self._history.append(step)
             self._adwin.update(step)
             if self._adwin.drift_detected:
-                result = self._result(before[0] + 1, before[1] + step)
-                alarms.append(Alarm(first + i * self._blocks.size, result))
-                self._adwin = _river_adwin(self.delta)
+                alarms.append(Alarm(first + i * self._blocks.size, self._result()))
+                self._start()
         return alarms
 
     def state_dict(self) -> State:
@@ -79,29 +80,36 @@ class Adwin:
             "built": self._built,
             "rest": self._blocks.rest,
             "window": window,
+            "history": self._history.state_dict(),
         }
 
     def load(self, state: State) -> None:
         check_same(self, self._built, state)
         self._blocks.rest = state["rest"]
-        self._adwin = _river_adwin(self.delta)
+        self._start()
         self._adwin._helper.__setstate__(base64.b64decode(state["window"]))
+        self._history.load(state["history"])
 
-    def _result(self, n_blocks: int, total: float) -> Result:
-        kept = max(1, self._adwin.width)
-        dropped = max(1, n_blocks - kept)
-        kept_mean = self._adwin.total / kept
-        difference = kept_mean - (total - self._adwin.total) / dropped
-        bound = adwin_bound(dropped, kept, self._adwin.variance, self.delta)
+    def _start(self) -> None:
+        from river.drift import ADWIN
+
+        self._history = History()
+        self._adwin: Any = ADWIN(
+            delta=self.delta, clock=1, max_buckets=5, min_window_length=1, grace_period=4
+        )
+
+    def _result(self) -> Result:
+        split = self._history.split()
+        bound = adwin_bound(split.n_before, split.n_after, split.variance, self.delta)
         per_row = self.baseline.block_std / self.baseline.block
         return Result(
             detector=self.name,
-            statistic=max(1.0, abs(difference) / bound),
+            statistic=max(1.0, abs(split.difference) / bound),
             threshold=1.0,
             p_value=1.0,
-            effect=difference / SCALE * per_row,
-            n_reference=dropped * self.baseline.block,
-            n_window=kept * self.baseline.block,
+            effect=split.difference / SCALE * per_row,
+            n_reference=split.n_before * self.baseline.block,
+            n_window=split.n_after * self.baseline.block,
         )
 
 
@@ -135,9 +143,3 @@ def symmetric(z: FloatArray, skewness: float) -> FloatArray:
         return z
     root = np.cbrt(skewness / 2 * z + 1)
     return np.asarray(6 / skewness * (root - 1) + skewness / 6, dtype=np.float64)
-
-
-def _river_adwin(delta: float) -> Any:
-    from river.drift import ADWIN
-
-    return ADWIN(delta=delta, clock=1, max_buckets=MAX_BUCKETS, min_window_length=1, grace_period=4)
