@@ -128,6 +128,8 @@ def _deviate(p: float) -> float:
 def _tails(x: int, n: int, y: int, m: int) -> tuple[float, float]:
     """P(at most y) and P(at least y) of the x + y events among the window's m of n + m rows."""
     total = x + y
+    if total == 0:
+        return 1.0, 1.0
     if total > (n + m) // 2:  # the rarer of the two outcomes has the shorter sum
         rise, fall = _tails(n - x, n, m - y, m)
         return fall, rise
