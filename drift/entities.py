@@ -106,15 +106,13 @@ class EntityTable:
 def hash_entities(keys: Sequence[str] | Sequence[bytes] | NDArray[np.generic]) -> Hashes:
     """uint64[n]: a hash of each key; integers are hashed by value, texts by their UTF-8.
 
-    Not cryptographic. Costs about 0.1 us a text, so hash distinct keys first where they repeat.
+    Not cryptographic. Costs about 0.1 us a text.
     """
-    array = np.asarray(keys)
+    array = keys if isinstance(keys, np.ndarray) else _array_of(keys)
     if array.dtype.kind in "iub":
-        return _mix(array.astype(np.int64).view(np.uint64) + np.uint64(0x9E3779B97F4A7C15))
-    if array.dtype.kind == "U":
-        array = np.char.encode(array, "utf-8")
-    elif array.dtype.kind == "O":
-        array = np.array([k.encode() if isinstance(k, str) else k for k in array], dtype="S")
+        return mix(array.astype(np.int64).view(np.uint64) + np.uint64(0x9E3779B97F4A7C15))
+    if array.dtype.kind in "UO":
+        array = _array_of(array.tolist())
     if array.dtype.kind != "S":
         raise ValueError(f"entity keys are texts, bytes or integers, not {array.dtype}")
     width = max(8, -(-array.dtype.itemsize // 8) * 8)
@@ -123,12 +121,23 @@ def hash_entities(keys: Sequence[str] | Sequence[bytes] | NDArray[np.generic]) -
     for place in range(words.shape[1]):
         # A word of nothing but padding must not count: the width is the batch's, not the key's.
         salt = np.uint64((0xD1B54A32D192ED03 * (2 * place + 1)) % 2**64)
-        mixed = _mix(hashes ^ _mix(words[:, place] + salt))
+        mixed = mix(hashes ^ mix(words[:, place] + salt))
         hashes = np.where(words[:, place] != 0, mixed, hashes)
     return hashes
 
 
-def _mix(values: Hashes) -> Hashes:
+def _array_of(keys: Sequence[Any]) -> NDArray[Any]:
+    if len(keys) and isinstance(keys[0], str):
+        if not all(isinstance(key, str) for key in keys):
+            raise ValueError("entity keys are texts, bytes or integers, all of one sort")
+        return np.array([key.encode() for key in keys], dtype="S")
+    array = np.array(keys) if len(keys) else np.empty(0, dtype="S8")
+    if array.dtype.kind == "O":
+        raise ValueError("entity keys are texts, bytes or integers, all of one sort")
+    return array
+
+
+def mix(values: Hashes) -> Hashes:
     """The finaliser of splitmix64 (Steele, Lea, Flood 2014): a permutation without pattern."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

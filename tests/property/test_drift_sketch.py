@@ -16,6 +16,7 @@ from drift.columns import Column, Columns, ColumnSpec, Kind
 from drift.coverage import Coverage
 from drift.entities import EntityTable, hash_entities
 from drift.merging import merge_once
+from drift.row_sample import hash_places
 from drift.sketch import Sketch, decode_sketch
 from drift.summary import Summary, summarise
 from tests.unit.drift.rows import columns, key, rows
@@ -106,8 +107,10 @@ CUTS = st.lists(st.integers(0, len(ROWS)), max_size=12).map(lambda cuts: sorted(
 
 def piece(begin: int, end: int, partition: int = 0) -> Sketch:
     hashes = hash_entities(np.arange(begin, end) % 60)
-    return Sketch.empty(COLUMNS, key(COLUMNS), entity_limit=16).update(
-        COLUMNS, ROWS[begin:end], Coverage.of({("t", partition): [(begin, end)]}), hashes
+    source = ("t", partition)
+    places = hash_places(source, np.arange(begin, end))
+    return Sketch.empty(COLUMNS, key(COLUMNS), entity_limit=16, sample_limit=9).update(
+        COLUMNS, ROWS[begin:end], Coverage.of({source: [(begin, end)]}), hashes, places
     )
 
 
@@ -118,12 +121,15 @@ def pieces(cuts: list[int], partition: int = 0) -> list[Sketch]:
 WHOLE = piece(0, 700)
 
 
-def same_entities(one: Sketch, other: Sketch) -> None:
+def same_entities_and_sample(one: Sketch, other: Sketch) -> None:
     assert one.entities is not None
     assert other.entities is not None
     assert one.entities.hashes.tolist() == other.entities.hashes.tolist()
     assert one.entities.counts.tolist() == other.entities.counts.tolist()
     assert one.entities.below == other.entities.below
+    assert one.sample is not None
+    assert other.sample is not None
+    assert one.sample.rows.tobytes() == other.sample.rows.tobytes()
 
 
 @given(CUTS, st.randoms(use_true_random=False))
@@ -138,7 +144,7 @@ def test_pieces_merged_in_any_order_and_grouping_are_the_whole(
         assert merged.encode() == other.merge(one).encode(), "merge is commutative bit for bit"
         left.append(merged)
     same(left[0].summary, WHOLE.summary)
-    same_entities(left[0], WHOLE)
+    same_entities_and_sample(left[0], WHOLE)
     assert left[0].coverage == WHOLE.coverage
 
 
@@ -157,7 +163,7 @@ def test_replays_and_recuts_in_any_order_count_every_offset_once(
     assert merged.sketch.coverage == WHOLE.coverage
     assert merged.missed == Coverage()
     same(merged.sketch.summary, WHOLE.summary)
-    same_entities(merged.sketch, WHOLE)
+    same_entities_and_sample(merged.sketch, WHOLE)
     assert merged.sketch.encode() == merge_once(published).sketch.encode()
 
 

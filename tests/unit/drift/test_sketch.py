@@ -9,6 +9,7 @@ import pytest
 from drift.coverage import Coverage
 from drift.entities import EntityTable, hash_entities
 from drift.merging import merge_once
+from drift.row_sample import RowSample, hash_places
 from drift.sketch import MAGIC, Sketch, decode_sketch
 from drift.summary import summarise
 from tests.unit.drift.rows import columns, key, rows
@@ -111,8 +112,9 @@ def test_nothing_does_not_merge() -> None:
 
 def test_a_sketch_survives_its_bytes_bit_for_bit() -> None:
     hashes = hash_entities([f"card {i % 40}" for i in range(100)])
-    sketch = Sketch.empty(COLUMNS, key(COLUMNS), entity_limit=20).update(
-        COLUMNS, rows(100), covers(0, 100), hashes
+    places = hash_places(SOURCE, np.arange(100))
+    sketch = Sketch.empty(COLUMNS, key(COLUMNS), entity_limit=20, sample_limit=10).update(
+        COLUMNS, rows(100), covers(0, 100), hashes, places
     )
     again = decode_sketch(sketch.encode(), COLUMNS)
     assert again.encode() == sketch.encode()
@@ -192,3 +194,44 @@ def test_hashes_of_texts_do_not_depend_on_the_other_texts_of_the_batch() -> None
     assert together.tolist() == [int(hash_entities([k])[0]) for k in keys]
     assert together.tolist() == hash_entities([k.encode() for k in keys]).tolist()
     assert together.tolist() == hash_entities(np.array(keys, dtype=object)).tolist()
+
+
+def test_hashes_of_entities_are_what_they_were() -> None:
+    """Stored references and live windows must agree on them for years."""
+    assert hash_entities(["card 1", "a-rather-long-key-of-a-customer"]).tolist() == [
+        9602767016912045166,
+        3013714857476569682,
+    ]
+    assert hash_entities(np.array([7, -7])).tolist() == [7191089600892374487, 7790691224305936752]
+
+
+@pytest.mark.parametrize("keys", [[1.5], [None], [["a"], ["b", "c"]], ["a", 1]])
+def test_keys_of_another_sort_are_refused(keys: list[object]) -> None:
+    with pytest.raises(ValueError):
+        hash_entities(keys)  # type: ignore[arg-type]
+
+
+def test_every_row_is_as_likely_to_be_in_the_sample() -> None:
+    """1,000 partitions of 100 rows, 10 kept of each: 1,000 of each tenth of the offsets."""
+    offsets = np.arange(100, dtype=np.int64)
+    matrix = offsets.astype(np.float32)[:, None]
+    kept = [
+        RowSample.of(hash_places(("t", p), offsets), matrix, 10).rows[:, 0] for p in range(1000)
+    ]
+    tenths = np.bincount(np.concatenate(kept).astype(int) // 10, minlength=10)
+    assert tenths.sum() == 10_000
+    assert (np.abs(tenths - 1000) < 4.5 * np.sqrt(1000)).all()  # missed by chance once in 10^4
+
+
+def test_entities_and_samples_are_asked_for_or_not() -> None:
+    sketch = piece(0, 10)
+    with pytest.raises(ValueError, match="entity hashes"):
+        sketch.update(COLUMNS, rows(1), None, hash_entities(["a"]))
+    with pytest.raises(ValueError, match="place hashes"):
+        Sketch.empty(COLUMNS, key(COLUMNS), sample_limit=5).update(COLUMNS, rows(1))
+    with pytest.raises(ValueError, match="does not"):
+        Sketch.empty(COLUMNS, key(COLUMNS), entity_limit=5).merge(sketch)
+    with pytest.raises(ValueError, match="do not merge"):
+        Sketch.empty(COLUMNS, key(COLUMNS), entity_limit=5).merge(
+            Sketch.empty(COLUMNS, key(COLUMNS), entity_limit=6)
+        )

@@ -109,6 +109,14 @@ def test_an_event_from_the_future_does_not_move_the_watermark_and_is_counted() -
     assert it.watermark_ms == NOW + 1000
 
 
+def test_event_times_at_the_ends_of_their_type_do_no_harm() -> None:
+    it = windows(A)
+    found = it.feed(A, times(-(2**63), 2**63 - 1, 10), NOW)
+    assert found.accepted.tolist() == [True, False, True]
+    assert it.closed(NOW)[0] < -(2**61)
+    assert it.watermark_ms == 10
+
+
 def test_history_of_years_ago_is_replayed_by_its_own_time() -> None:
     it = windows(A)
     found = it.feed(A, times(*range(0, 1000, 10)), NOW)
