@@ -83,6 +83,17 @@ def summary_numbers(report: ScanReport) -> Markup:
     )
 
 
+def realised_words(report: ScanReport) -> str:
+    """The rate of notices in this report, beside which the stated one is read."""
+    if not report.findings:
+        return f"Realised: no notice in {numbers.plural(report.n_windows, 'window')}."
+    every = report.n_windows / len(report.notices)
+    return (
+        f"Realised: {numbers.plural(len(report.notices), 'notice')}, one in "
+        f"{numbers.number(every)} windows, true and false ones together."
+    )
+
+
 def false_notices_a_day(report: ScanReport) -> float | None:
     """The stated rate by the windows' own pace; None without times that span any."""
     if report.times_ms is None or len(report.times_ms) < 2 or not report.arl0 > 0:

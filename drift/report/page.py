@@ -1,10 +1,10 @@
 """The report for people: one HTML page that needs nothing else, no script and no network."""
 
-from drift.findings import ScanReport
+from drift.findings import Level, ScanReport, Subject
 from drift.report import numbers
 from drift.report.distributions import distribution_plot
 from drift.report.effects import effect_plot
-from drift.report.headline import headline, lede, summary_numbers
+from drift.report.headline import headline, lede, realised_words, summary_numbers
 from drift.report.markup import Child, Markup, bdi, join, tag
 from drift.report.measures import CAVEAT, quality_plot
 from drift.report.plot import MAX_POINTS
@@ -13,7 +13,7 @@ from drift.report.style import CSS
 from drift.report.surprise import p_value_plot
 from drift.report.tables import GLOSSARY, columns_table, definitions, findings_table
 from drift.report.text import clip
-from drift.report.timeline import finding_words, timeline
+from drift.report.timeline import finding_words, shares, timeline
 
 MAX_STEADY = 3
 MAX_MEASURES = 20
@@ -46,7 +46,7 @@ def to_html(report: ScanReport) -> str:
         _section("sure", "How sure", _how_sure(report)),
         _section("findings", "All findings", _findings(report)),
         _section("all-columns", "All columns", columns_table(report) if report.columns else None),
-        _section("glossary", "Words", definitions(GLOSSARY)),
+        _section("glossary", "Glossary", definitions(GLOSSARY)),
         _section("made", "How it was made", _how_made(report)),
     ]
     shown = [(anchor, title, body) for anchor, title, body in sections if body is not None]
@@ -97,7 +97,14 @@ def _warnings(report: ScanReport) -> Markup | None:
 
 
 def _timeline(report: ScanReport) -> Markup | None:
-    return tag("div", timeline(report), class_="card") if report.n_windows else None
+    if not report.n_windows:
+        return None
+    words = (
+        "Where marks would lie on each other, the strongest is drawn." if report.findings else None
+    )
+    return join(
+        None if words is None else tag("p", words), tag("div", timeline(report), class_="card")
+    )
 
 
 def _columns(report: ScanReport, moved: list[Moved]) -> Markup | None:
@@ -112,7 +119,19 @@ def _columns(report: ScanReport, moved: list[Moved]) -> Markup | None:
         words = "None moved. To look at: those with the largest effects, all within chance."
     if report.n_windows > MAX_POINTS:
         words += f" Of stretches of windows the lowest and highest are drawn ({MAX_POINTS} points)."
-    return join(tag("p", words), [_card(report, each) for each in shown])
+    return join(tag("p", words), _together(report), [_card(report, each) for each in shown])
+
+
+def _together(report: ScanReport) -> Markup | None:
+    """The strongest finding about several columns at once, and whose shares in it are largest."""
+    found = [each for each in report.findings if each.subject is Subject.MULTIVARIATE]
+    if not found:
+        return None
+    alerts = [each for each in found if each.level is Level.ALERT]
+    telling = max(alerts or found, key=lambda each: each.result.statistic)
+    note = tag("p", shares(telling), class_="note") if telling.contributions else None
+    head = tag("h3", bdi(telling.name, 80), " (several columns together)")
+    return tag("article", head, finding_words(telling), note, class_="card")
 
 
 def _card(report: ScanReport, moved: Moved) -> Markup:
@@ -154,7 +173,7 @@ def _how_sure(report: ScanReport) -> Markup | None:
         f"Thresholds are set for one false notice in {numbers.number(report.arl0)} windows, all "
         "columns and detectors together. Where nothing moves, p-values spread evenly and the bars "
         "keep near the dashed line; a tall first bar is drift, a slope means that the tests do not "
-        "fit these data."
+        f"fit these data. {realised_words(report)}"
     )
     return join(tag("p", words), tag("div", figure, class_="card"))
 

@@ -92,7 +92,8 @@ font-weight:600;white-space:nowrap;box-shadow:inset 0 -1px var(--rule)}
 tbody th{font-weight:600}
 th bdi,td bdi{display:inline-block;min-width:6rem;max-width:18rem}
 .figure,.time{white-space:nowrap}
-.in-words{min-width:17rem}.in-words bdi{max-width:none}
+.in-words{min-width:15rem;max-width:26rem;font-weight:400;color:var(--soft)}
+.in-words bdi{display:inline;max-width:none}
 .words{display:grid;gap:.6rem;margin:.75rem 0;max-width:76ch}
 .words div{display:grid;grid-template-columns:8.5rem 1fr;gap:1rem}
 @media (max-width:34rem){.words div{grid-template-columns:1fr;gap:0}

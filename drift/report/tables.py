@@ -8,9 +8,9 @@ from drift.report.effects import largest, smallest_p
 from drift.report.markup import Child, Markup, bdi, join, tag
 from drift.report.selection import findings_by_name, window_of
 from drift.report.text import clip
-from drift.report.timeline import badge
+from drift.report.timeline import badge, shares
 
-MAX_FINDINGS = 400
+MAX_FINDINGS = 300
 MAX_COLUMNS = 1000
 MAX_SENTENCE = 240
 MAX_NAME = 80
@@ -51,15 +51,15 @@ def findings_table(report: ScanReport) -> Markup:
     shown = sorted(report.findings, key=lambda each: (each.level is not Level.ALERT, each.row))
     shown = sorted(shown[:MAX_FINDINGS], key=lambda each: each.row)
     heads = [
-        *("Row", "Level", "Kind", "Name", "Detector", "Statistic", "Threshold", "p-value"),
-        *("Effect", "Change point", "In words"),
+        *("What", "Level", "Kind", "Row", "Change point", "Effect", "p-value", "Statistic"),
+        *("Threshold", "Detector"),
     ]
     if report.times_ms is not None:
-        heads.insert(1, "Window's end (UTC)")
+        heads.insert(4, "Window's end (UTC)")
     caption = f"{numbers.plural(len(report.findings), 'finding')}"
     if len(shown) < len(report.findings):
         caption += f", of which {len(shown)} are shown (alerts before notices); the JSON has all"
-    return _table(caption, heads, (_finding_row(report, each) for each in shown), name_at=0)
+    return _table(caption, heads, (_finding_row(report, each) for each in shown))
 
 
 def columns_table(report: ScanReport) -> Markup:
@@ -84,7 +84,7 @@ def columns_table(report: ScanReport) -> Markup:
     caption = numbers.plural(len(report.columns), "column")
     if len(report.columns) > MAX_COLUMNS:
         caption += f", the first {numbers.count(MAX_COLUMNS)} shown"
-    return _table(caption, heads, rows, name_at=0)
+    return _table(caption, heads, rows)
 
 
 def definitions(pairs: Iterable[tuple[str, str]]) -> Markup:
@@ -98,23 +98,31 @@ def definitions(pairs: Iterable[tuple[str, str]]) -> Markup:
 def _finding_row(report: ScanReport, finding: Finding) -> list[Child]:
     result, change = finding.result, finding.change_point_row
     cells: list[Child] = [
-        numbers.count(finding.row),
+        _what(finding),
         badge(finding.level),
         finding.subject.value,
-        bdi(finding.name, MAX_NAME),
-        clip(result.detector, MAX_NAME),
+        _figure(numbers.count(finding.row)),
+        _figure(numbers.UNKNOWN if change is None else numbers.count(change)),
+        _figure(numbers.effect(result.effect)),
+        _figure(numbers.p_value(result.p_value)),
         _figure(numbers.number(result.statistic)),
         _figure(numbers.number(result.threshold)),
-        _figure(numbers.p_value(result.p_value)),
-        _figure(numbers.effect(result.effect)),
-        _figure(numbers.UNKNOWN if change is None else numbers.count(change)),
-        tag("div", bdi(finding.sentence, MAX_SENTENCE), class_="in-words"),
+        clip(result.detector, MAX_NAME),
     ]
     if report.times_ms is not None:
         window = window_of(report, finding.row)
         time = None if window is None else numbers.moment(int(report.times_ms[window]))
-        cells.insert(1, tag("span", time or numbers.UNKNOWN, class_="time"))
+        cells.insert(4, tag("span", time or numbers.UNKNOWN, class_="time"))
     return cells
+
+
+def _what(finding: Finding) -> Markup:
+    """The name, and below it the sentence and the shares."""
+    words = join(bdi(finding.sentence, MAX_SENTENCE), " ", shares(finding, 4))
+    return join(
+        tag("bdi", clip(finding.name, MAX_NAME) or "(no name)"),
+        tag("div", words, class_="in-words"),
+    )
 
 
 def _figure(text: str) -> Markup:
@@ -122,15 +130,13 @@ def _figure(text: str) -> Markup:
     return tag("span", text, class_="figure")
 
 
-def _table(
-    caption: str, heads: Sequence[str], rows: Iterable[Sequence[Child]], *, name_at: int
-) -> Markup:
-    """A table that scrolls sideways by itself; the cell `name_at` heads its row."""
+def _table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[Child]]) -> Markup:
+    """A table that scrolls sideways by itself; a row's first cell is its head."""
     body = [
         tag(
             "tr",
             [
-                tag("th", cell, scope="row") if i == name_at else tag("td", cell)
+                tag("th", cell, scope="row") if i == 0 else tag("td", cell)
                 for i, cell in enumerate(row)
             ],
         )

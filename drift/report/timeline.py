@@ -9,7 +9,7 @@ from drift.report.text import clip
 
 MAX_LANES = 14
 LANE_HEIGHT = 34.0
-BUCKETS = 160
+BUCKETS = 80
 """Places of one lane; of the findings that share a place the strongest is drawn."""
 
 KIND_WORDS = {
@@ -84,7 +84,7 @@ def strongest(
         held = kept.get(int(share * BUCKETS))
         if held is None or (finding.level is Level.ALERT and held[1].level is not Level.ALERT):
             kept[int(share * BUCKETS)] = (share, finding)
-    return list(kept.values())
+    return sorted(kept.values(), key=lambda pair: pair[1].level is Level.ALERT)  # drawn on top
 
 
 def _lanes(report: ScanReport) -> list[tuple[str, list[Finding]]]:
@@ -129,6 +129,16 @@ def _describe(report: ScanReport, lanes: list[tuple[str, list[Finding]]]) -> str
 def finding_words(finding: Finding) -> Markup:
     """A finding in a line of text: its mark, its level, its sentence."""
     return tag("p", badge(finding.level), " ", bdi(finding.sentence, 400), class_="sentence")
+
+
+def shares(finding: Finding, limit: int = 8) -> str | None:
+    """The columns with the largest shares in a finding about several."""
+    if not finding.contributions:
+        return None
+    named = finding.contributions[:limit]
+    words = ", ".join(f"{clip(name, 40)} {numbers.percent(share)}" for name, share in named)
+    more = len(finding.contributions) - len(named)
+    return f"Largest shares: {words}" + (f", and {more} more." if more else ".")
 
 
 def badge(level: Level) -> Markup:
