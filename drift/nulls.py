@@ -176,9 +176,9 @@ class Nulls:
     ) -> SimulatedNull:
         """The null of `statistic` given the combined counts of int64[B] and int64[B]; not cached.
 
-        Exact for two bins, save huge ones. Else it draws in stages, and stops when enough exceed what was seen
-        (Besag and Clifford 1991): 0.3 to 5 ms for a table where nothing happened, 30 to 80 ms for
-        one where something did.
+        Exact for two bins, save huge ones. Else it draws in stages, and stops when enough exceed
+        what was seen (Besag and Clifford 1991): 0.3 to 5 ms for a table where nothing happened, 30
+        to 80 ms for one where something did.
         """
         combined = reference + window
         n, m = int(reference.sum()), int(window.sum())
