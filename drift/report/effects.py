@@ -67,7 +67,7 @@ def _bands(axis: Axis, height: float) -> Markup:
     written = []
     last = math.inf
     for bound, words in BANDS:
-        y = height * (1 - float(axis.place(bound)))
+        y = height * (1 - axis.share(bound))
         written.append(plot.across(y, class_="bound"))
         if last - y >= 11:
             written.append(plot.label(words, 4, y - 3, class_="bound-name"))
@@ -79,7 +79,7 @@ def _change(moved: Moved, rows: Axis, height: float) -> Markup | None:
     known = [each.change_point_row for each in moved.findings if each.change_point_row is not None]
     if not known:
         return None
-    share = float(rows.place(known[0]))
+    share = rows.share(known[0])
     return join(
         plot.upright(share, 0, height, class_="change-line"), plot.mark("change", share, height)
     )
@@ -93,7 +93,7 @@ def _marks(
     marks = []
     for share, finding in strongest(moved.findings, rows):
         window = min(int(np.searchsorted(ends, finding.row)), len(ends) - 1)
-        place = float(axis.place(float(moved.column.effects[window]))) if len(ends) else math.nan
+        place = axis.share(float(moved.column.effects[window])) if len(ends) else math.nan
         y = height * (1 - (0.0 if math.isnan(place) else place))
         marks.append(plot.mark(finding.level.value, share, y))
     return marks

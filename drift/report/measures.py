@@ -15,9 +15,9 @@ HEIGHT = 210.0
 Z95 = 1.96
 
 CAVEAT = (
-    "The estimate (CBPE) reads it off calibrated scores. It sees what a change of the features "
-    "does to quality; it cannot see concept drift (the same features, another outcome) or a change "
-    "in the base rate. Where it and the labels disagree, believe the labels."
+    "The estimate (CBPE) reads quality off calibrated scores: it sees what a change of the "
+    "features does to it, but cannot see concept drift (the same features, another outcome) or "
+    "a change in the base rate. Where estimate and labels disagree, believe the labels."
 )
 
 
@@ -79,7 +79,7 @@ def _value_axis(history: QualityHistory) -> Axis:
 def _reference_line(history: QualityHistory, axis: Axis) -> Markup | None:
     if not math.isfinite(history.reference):
         return None
-    return plot.across(HEIGHT * (1 - float(axis.place(history.reference))), class_="reference")
+    return plot.across(HEIGHT * (1 - axis.share(history.reference)), class_="reference")
 
 
 def _marks(report: ScanReport, history: QualityHistory, rows: Axis) -> list[Markup]:

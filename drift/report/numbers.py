@@ -19,7 +19,8 @@ def number(value: float) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else f"{MINUS}∞"
     if value != 0 and not 1e-3 <= abs(value) < 1e6:
-        shown = f"{value:.1e}"
+        digits, power = f"{value:.1e}".split("e")
+        shown = f"{digits.removesuffix('.0')}e{int(power)}"
     elif abs(value) >= 1000:
         shown = f"{value:,.0f}"
     else:
@@ -38,7 +39,7 @@ def effect(value: float) -> str:
 def p_value(value: float) -> str:
     if math.isnan(value):
         return UNKNOWN
-    return "< 1e\N{MINUS SIGN}12" if value < 1e-12 else number(value)
+    return f"< 1e{MINUS}12" if value < 1e-12 else number(value)
 
 
 def percent(value: float) -> str:

@@ -156,7 +156,7 @@ def _quality(report: ScanReport) -> Markup | None:
     if not report.quality or not report.n_windows:
         return None
     shown = report.quality[:MAX_MEASURES]
-    words = "Of the rows whose labels have come."
+    words = "Measured on the rows whose labels have come."
     if len(report.quality) > len(shown):
         words += f" The first {len(shown)} of {len(report.quality)} measures."
     if any(each.estimates is not None for each in shown):

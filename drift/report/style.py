@@ -86,7 +86,7 @@ border-radius:99px;font-size:.8rem;font-weight:600;vertical-align:1px;white-spac
 border:1px solid var(--rule);border-radius:10px}
 table{border-collapse:collapse;width:100%;font-size:.86rem;font-variant-numeric:tabular-nums}
 caption{padding:.6rem .9rem;text-align:left;color:var(--soft)}
-th,td{padding:.42rem .9rem;text-align:left;vertical-align:top;border-top:1px solid var(--faint)}
+th,td{padding:.42rem .75rem;text-align:left;vertical-align:top;border-top:1px solid var(--faint)}
 thead th{position:sticky;top:0;z-index:1;background:var(--panel);color:var(--soft);
 font-weight:600;white-space:nowrap;box-shadow:inset 0 -1px var(--rule)}
 tbody th{font-weight:600}

@@ -51,8 +51,8 @@ def findings_table(report: ScanReport) -> Markup:
     shown = sorted(report.findings, key=lambda each: (each.level is not Level.ALERT, each.row))
     shown = sorted(shown[:MAX_FINDINGS], key=lambda each: each.row)
     heads = [
-        *("What", "Level", "Kind", "Row", "Change point", "Effect", "p-value", "Statistic"),
-        *("Threshold", "Detector"),
+        *("What", "Level", "Kind", "Row", "Change point", "Effect", "p-value"),
+        *("Statistic, threshold", "Detector"),
     ]
     if report.times_ms is not None:
         heads.insert(4, "Window's end (UTC)")
@@ -105,8 +105,7 @@ def _finding_row(report: ScanReport, finding: Finding) -> list[Child]:
         _figure(numbers.UNKNOWN if change is None else numbers.count(change)),
         _figure(numbers.effect(result.effect)),
         _figure(numbers.p_value(result.p_value)),
-        _figure(numbers.number(result.statistic)),
-        _figure(numbers.number(result.threshold)),
+        _figure(f"{numbers.number(result.statistic)}, {numbers.number(result.threshold)}"),
         clip(result.detector, MAX_NAME),
     ]
     if report.times_ms is not None:

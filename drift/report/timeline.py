@@ -57,7 +57,7 @@ def row_axis(report: ScanReport) -> Axis:
 def row_ticks(report: ScanReport) -> list[tuple[float, str]]:
     """(share of the width, row) at round rows."""
     axis = row_axis(report)
-    return [(float(axis.place(row)), numbers.count(row)) for row in axis.ticks(4)]
+    return [(axis.share(row), numbers.count(row)) for row in axis.ticks(4)]
 
 
 def x_axis(report: ScanReport, y: float) -> Markup:
@@ -80,7 +80,7 @@ def strongest(
     """(share of the width, finding), one for each place, alerts before notices."""
     kept: dict[int, tuple[float, Finding]] = {}
     for finding in found:
-        share = float(axis.place(finding.row))
+        share = axis.share(finding.row)
         held = kept.get(int(share * BUCKETS))
         if held is None or (finding.level is Level.ALERT and held[1].level is not Level.ALERT):
             kept[int(share * BUCKETS)] = (share, finding)
@@ -107,7 +107,7 @@ def _lane_name(subject: Subject, name: str) -> str:
 def _lane(axis: Axis, name: str, found: list[Finding], index: int) -> Markup:
     base = LANE_HEIGHT * (index + 1) - 10
     changes = {each.change_point_row for each in found if each.change_point_row is not None}
-    places = {int(float(axis.place(row)) * BUCKETS): float(axis.place(row)) for row in changes}
+    places = {int(axis.share(row) * BUCKETS): axis.share(row) for row in changes}
     return join(
         plot.across(base, class_="lane"),
         plot.label(name, 0, base - 9, class_="lane-name"),

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from drift.findings import Level, QualityHistory, Subject
 from drift.report import to_html
 from drift.report.measures import CAVEAT
-from drift.report.numbers import poisson_tail
-from drift.report.plot import MAX_POINTS, thin
+from drift.report.numbers import MINUS, UNKNOWN, number, poisson_tail
+from drift.report.plot import MAX_POINTS, Axis, thin
 from drift.report.selection import MAX_DETAILED, window_of
 from drift.report.text import clean, clip
 from tests.unit.drift.reports import (
@@ -296,7 +296,7 @@ def test_three_hundred_columns_and_two_thousand_windows_stay_under_two_megabytes
 def test_thinning_keeps_extremes_and_order_within_its_limit(values, limit):
     series = np.array(values)
     kept = thin(series, limit)
-    assert len(kept) <= max(limit, min(len(series), limit))
+    assert len(kept) <= limit
     assert np.all(np.diff(kept) > 0)
     if not np.isnan(series).all():
         assert np.nanmax(series[kept]) == np.nanmax(series)
@@ -308,6 +308,48 @@ def test_thinning_keeps_extremes_and_order_within_its_limit(values, limit):
 )
 def test_a_row_belongs_to_the_window_that_it_is_in_or_the_end_of(row, window):
     assert window_of(still(), row) == window
+
+
+@given(st.floats() | st.floats(-2, 8), st.booleans())
+def test_one_value_has_the_place_that_it_has_among_many(value, root):
+    axis = Axis(-1.5, 6.0, root=root)
+    assert axis.share(value) == pytest.approx(float(axis.place(value)), abs=1e-12, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (math.nan, UNKNOWN),
+        (math.inf, "∞"),
+        (-math.inf, "-∞"),
+        (0.0, "0"),
+        (1e-9, "1e-9"),
+        (2.34e-5, "2.3e-5"),
+        (0.0123, "0.0123"),
+        (-1.5, "-1.5"),
+        (12345.6, "12,346"),
+        (7.7e12, "7.7e12"),
+    ],
+)
+def test_numbers_are_shown_with_about_three_digits(value, shown):
+    assert number(value).replace(MINUS, "-") == shown
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [(0, 1, [0, 0.25, 0.5, 0.75, 1]), (-0.03, 0.31, [0, 0.1, 0.2, 0.3]), (5, 5, [5])],
+)
+def test_ticks_are_round_values_in_the_range(low, high, ticks):
+    assert Axis(low, high).ticks(4) == pytest.approx(ticks)
+
+
+@given(st.floats(-1e12, 1e12), st.floats(1e-9, 1e12), st.integers(2, 8))
+def test_ticks_are_few_and_inside(low, width, about):
+    axis = Axis(low, low + width)
+    ticks = axis.ticks(about)
+    assert len(ticks) <= 2 * about + 1
+    slack = 1e-6 * axis.width + 1e-9 * abs(low)
+    assert all(axis.low - slack <= tick <= axis.high + slack for tick in ticks)
 
 
 @pytest.mark.parametrize(("n", "mean"), [(1, 0.2), (3, 0.2), (5, 5.0), (40, 20.0), (200, 150.0)])
