@@ -6,6 +6,7 @@ import numpy as np
 
 from drift.findings import ColumnHistory, Counts, ScanReport
 from drift.report import numbers, plot
+from drift.report.intervals import shorten_intervals
 from drift.report.markup import Markup, join, tag
 from drift.report.plot import Floats
 from drift.report.selection import Moved
@@ -13,7 +14,7 @@ from drift.report.text import clip, clip_wide
 
 MAX_BINS = 24
 ROW_HEIGHT = 26.0
-MAX_LABEL = 19
+MAX_LABEL = 17
 """Letters of a bin's label that fit beside its bars, wide ones (of Chinese) counted twice."""
 SPECIAL = frozenset({"other", "unseen", "missing"})
 
@@ -26,8 +27,17 @@ def distribution_plot(report: ScanReport, moved: Moved) -> Markup:
     counts = moved.column.windows[window]
     labels, before, after, special = _rows_of(moved.column, counts)
     top = float(np.nanmax(np.r_[before, after, 1e-9])) if len(before) else 1.0
+    short = shorten_intervals(labels)
     bars = [
-        _bar(i, labels[i], float(before[i]), float(after[i]), top=top, special=special[i])
+        _bar(
+            i,
+            labels[i],
+            short[i],
+            before=float(before[i]),
+            after=float(after[i]),
+            top=top,
+            special=special[i],
+        )
         for i in range(len(labels))
     ]
     low, high = (numbers.count(each) for each in report.bounds[window])
@@ -67,7 +77,7 @@ def _shares(counts: Counts) -> Floats:
 
 
 def _bar(
-    index: int, text: str, before: float, after: float, *, top: float, special: bool
+    index: int, text: str, shown: str, *, before: float, after: float, top: float, special: bool
 ) -> Markup:
     y = ROW_HEIGHT * index + 4
     words = f"{numbers.percent(before)} → {numbers.percent(after)}"
@@ -75,7 +85,7 @@ def _bar(
         tag(
             "text",
             tag("title", clip(text, 200)),
-            clip_wide(text, MAX_LABEL) or "(empty)",
+            clip_wide(shown, MAX_LABEL) or "(empty)",
             x="-8",
             y=f"{y + 13:g}",
             class_="bin end special" if special else "bin end",

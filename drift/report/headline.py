@@ -85,13 +85,12 @@ def summary_numbers(report: ScanReport) -> Markup:
 
 def realised_words(report: ScanReport) -> str:
     """The rate of notices in this report, beside which the stated one is read."""
-    if not report.findings:
+    if not report.findings or not report.n_windows:
         return f"Realised: no notice in {numbers.plural(report.n_windows, 'window')}."
     every = report.n_windows / len(report.notices)
-    return (
-        f"Realised: {numbers.plural(len(report.notices), 'notice')}, one in "
-        f"{numbers.number(every)} windows, true and false ones together."
-    )
+    rate = f"one in {numbers.number(every)} windows" if every >= 1 else f"{1 / every:.1f} a window"
+    found = numbers.plural(len(report.notices), "notice")
+    return f"Realised: {found}, {rate}, true and false ones together."
 
 
 def false_notices_a_day(report: ScanReport) -> float | None:

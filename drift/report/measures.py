@@ -99,7 +99,9 @@ def _legend(history: QualityHistory) -> Markup:
         None
         if history.estimates is None
         else plot.key("line curve estimate", "estimated without labels (CBPE)"),
-        plot.key("line reference", f"reference {numbers.number(history.reference)}"),
+        plot.key("line reference", f"reference {numbers.number(history.reference)}")
+        if math.isfinite(history.reference)
+        else None,
     )
 
 

@@ -53,7 +53,7 @@ def to_html(report: ScanReport) -> str:
     links = tag("nav", [_link(anchor, title) for anchor, title, _ in shown], aria_label="Contents")
     header = tag(
         "header",
-        tag("p", "Drift scan", class_="what"),
+        tag("p", "Drift report", class_="what"),
         tag("h1", bdi(report.title, 120)),
         tag("p", headline(report, moved), class_="headline"),
         tag("p", lede(report, moved), class_="lede"),

@@ -88,7 +88,7 @@ table{border-collapse:collapse;width:100%;font-size:.86rem;font-variant-numeric:
 caption{padding:.6rem .9rem;text-align:left;color:var(--soft)}
 th,td{padding:.42rem .75rem;text-align:left;vertical-align:top;border-top:1px solid var(--faint)}
 thead th{position:sticky;top:0;z-index:1;background:var(--panel);color:var(--soft);
-font-weight:600;white-space:nowrap;box-shadow:inset 0 -1px var(--rule)}
+font-weight:600;vertical-align:bottom;box-shadow:inset 0 -1px var(--rule)}
 tbody th{font-weight:600}
 th bdi,td bdi{display:inline-block;min-width:6rem;max-width:18rem}
 .figure,.time{white-space:nowrap}
@@ -97,7 +97,7 @@ th bdi,td bdi{display:inline-block;min-width:6rem;max-width:18rem}
 .words{display:grid;gap:.6rem;margin:.75rem 0;max-width:76ch}
 .words div{display:grid;grid-template-columns:8.5rem 1fr;gap:1rem}
 @media (max-width:34rem){.words div{grid-template-columns:1fr;gap:0}
-.bins .plot{padding-right:98px;padding-left:112px}}
+.bins .plot{padding-right:98px;padding-left:116px}}
 .words dt{font-weight:600;overflow-wrap:anywhere}
 .words dd{margin:0;color:var(--soft);overflow-wrap:anywhere}
 .symbols{position:absolute;width:0;height:0}

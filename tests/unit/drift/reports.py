@@ -1,5 +1,6 @@
 """Synthetic reports: nothing moved, one column shifted, many did, and what strangers may write."""
 
+import itertools
 import math
 
 import numpy as np
@@ -19,7 +20,8 @@ HOSTILE_NAMES = (
     "</style><style>*{display:none}",
     "<!-- comment --><![CDATA[ x ]]>",
 )
-NUMERIC = tuple(f"({low:.4g}, {low + 0.5:.4g}]" for low in np.arange(-2.5, 2.5, 0.5))
+EDGES = ("-inf", "-1.28155", "-0.841621", "-0.524401", "-0.253347", "0.0012", "0.253347", "inf")
+NUMERIC = tuple(f"({low}, {high}]" for low, high in itertools.pairwise(EDGES))
 
 
 def result(effect=0.3, p_value=1e-6, detector="G test", statistic=120.5, threshold=31.25):

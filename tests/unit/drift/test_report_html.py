@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from drift.findings import Level, QualityHistory, Subject
 from drift.report import to_html
+from drift.report.intervals import shorten_intervals
 from drift.report.measures import CAVEAT
 from drift.report.numbers import MINUS, UNKNOWN, number, poisson_tail
 from drift.report.plot import MAX_POINTS, Axis, thin
@@ -308,6 +309,22 @@ def test_thinning_keeps_extremes_and_order_within_its_limit(values, limit):
 )
 def test_a_row_belongs_to_the_window_that_it_is_in_or_the_end_of(row, window):
     assert window_of(still(), row) == window
+
+
+@pytest.mark.parametrize(
+    ("labels", "short"),
+    [
+        (
+            ["(-inf, -1.23457]", "(-1.23457, 2.5]", "(2.5, inf)"],
+            ["≤ -1.23", "-1.23 to 2.5", "> 2.5"],
+        ),
+        (["(1000.12, 1000.15]", "missing"], ["1000.12 to 1000.15", "missing"]),
+        (["(-inf, inf)"], ["all"]),
+        (["(a, b]", "(2, 1]", "(x", ""], ["(a, b]", "(2, 1]", "(x", ""]),
+    ],
+)
+def test_intervals_are_shown_in_as_few_digits_as_keep_their_edges_apart(labels, short):
+    assert [each.replace(MINUS, "-") for each in shorten_intervals(labels)] == short
 
 
 @given(st.floats() | st.floats(-2, 8), st.booleans())
