@@ -11,6 +11,7 @@ from thalweg import (
     broker,
     dead_letters,
     demo,
+    drift,
     events,
     reference,
     stack,
@@ -26,7 +27,19 @@ app = typer.Typer(
     rich_markup_mode=None,  # importing rich would double the time of --help
     pretty_exceptions_enable=False,
 )
-in_order = (stack, demo, bootstrap, events, worker, topics, dead_letters, broker, bench, reference)
+in_order = (
+    stack,
+    demo,
+    bootstrap,
+    events,
+    worker,
+    topics,
+    dead_letters,
+    drift,
+    broker,
+    bench,
+    reference,
+)
 for group in in_order:
     group.register(app)
 
