@@ -22,6 +22,7 @@ from drift.quality.calibration import (
 from drift.quality.cbpe import CAVEAT, EstimatedQuality, estimate_quality
 from drift.quality.costs import Costs
 from drift.quality.metrics import METRICS
+from drift.quality.ranking import Ranked, roc_auc
 from drift.quality.windows import LabelledRows, Quality, measure_quality
 
 N_SHIFTS = 60 if os.environ.get("DRIFT_LONG") == "1" else 6
@@ -189,6 +190,28 @@ def test_expectations_are_those_of_drawing_labels(metric: str) -> None:
     allowed = 4 * drawn.std() / math.sqrt(n_draws) + 0.1 * drawn.std()
     assert found.value == pytest.approx(drawn.mean(), abs=allowed)
     assert found.standard_error == pytest.approx(drawn.std(), rel=0.12)
+
+
+def test_soft_auc_is_the_sum_over_pairs_and_its_slope_the_difference_quotient() -> None:
+    """Few rows, where a row compared with itself would show; ties among the scores."""
+    scores = np.array([0.1, 0.4, 0.4, 0.7, 0.9, 0.9])
+    p = np.array([0.2, 0.3, 0.6, 0.5, 0.9, 0.7])
+
+    def by_pairs(p: np.ndarray) -> float:
+        wins = np.sign(scores[:, None] - scores[None, :]) / 2 + 0.5
+        weight = p[:, None] * (1 - p[None, :])
+        np.fill_diagonal(weight, 0)
+        return float((wins * weight).sum() / weight.sum())
+
+    ranked = Ranked.of(p, scores, np.zeros(6, dtype=np.int64))
+    auc, _, slope = roc_auc(ranked, 1)
+
+    assert auc[0] == pytest.approx(by_pairs(p))
+    for place, row in enumerate(ranked.order):
+        step = np.zeros(6)
+        step[row] = 1e-6
+        quotient = (by_pairs(p + step) - by_pairs(p - step)) / 2e-6
+        assert slope[place] == pytest.approx(quotient, abs=1e-6)
 
 
 def test_groups_are_estimated_each_from_its_own_rows() -> None:

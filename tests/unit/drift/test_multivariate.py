@@ -49,16 +49,18 @@ def test_identical_rows_exceed_at_the_stated_rate(kind: str) -> None:
     assert exceeded >= stats.binom.ppf(0.0005, N_RUNS, 0.05)
 
 
-def test_dependent_rows_keep_the_rate_by_blocks_and_not_without() -> None:
+@pytest.mark.parametrize(("n", "block"), [(800, 120), (4_000, 40)])
+def test_dependent_rows_keep_the_rate_by_blocks_and_not_without(n: int, block: int) -> None:
+    """AR(1) 0.9, by blocks of 6 times the autocorrelation time, or of 2 with gaps between them."""
     from scipy.signal import lfilter
 
     rng = np.random.default_rng(2)
     n_runs = N_RUNS // 2
     by_rows = by_blocks = 0
     for seed in range(n_runs):
-        rows = lfilter([1.0], [1.0, -0.9], rng.normal(size=(1_600, 3)), axis=0)
-        by_rows += judge(rows[:800], rows[800:], seed=seed).exceeded
-        by_blocks += judge(rows[:800], rows[800:], seed=seed, block=40).exceeded
+        rows = lfilter([1.0], [1.0, -0.9], rng.normal(size=(2 * n + 100, 3)), axis=0)[100:]
+        by_rows += judge(rows[:800], rows[-800:], seed=seed).exceeded
+        by_blocks += judge(rows[:n], rows[n:], seed=seed, block=block).exceeded
 
     assert by_blocks <= stats.binom.ppf(0.9995, n_runs, 0.075)
     assert by_rows > n_runs // 2

@@ -222,6 +222,28 @@ def test_the_stated_arl0_is_kept_on_dependent_rows_with_a_measured_baseline(
     assert n_alarms <= stats.poisson.ppf(0.9995, 2 * expected)
 
 
+@pytest.mark.parametrize("name", ["cusum", "page_hinkley"])
+def test_both_sides_together_keep_the_stated_arl0(name: str) -> None:
+    """At 10,000 rows, so that 3 million tell it from half of it."""
+    rng = np.random.default_rng(21)
+    detector = stream_detector(name, STANDARD, arl0_rows=10_000, direction="both")
+
+    n_alarms = sum(len(detector.update(rng.normal(size=1_000_000))) for _ in range(3))
+
+    assert within_poisson(n_alarms, 300, factor=1.2)
+
+
+def test_cusum_keeps_its_arl0_on_average_over_short_references() -> None:
+    """Of 3,000 rows: the level is known to a tenth of a deviation, and taken on the safe side."""
+    rng = np.random.default_rng(22)
+    n_alarms, n_references = 0, 60
+    for _ in range(n_references):
+        baseline = Baseline.measure(rng.normal(size=3_000), block=32)
+        n_alarms += len(build("cusum", baseline, 10_000).update(rng.normal(size=100_000)))
+
+    assert n_alarms <= stats.poisson.ppf(0.9995, 1.2 * n_references * 10)
+
+
 def test_an_unknown_detector_is_an_error_that_names_those_there_are() -> None:
     with pytest.raises(ValueError, match="adwin, cusum, page_hinkley"):
         build("kswin")
