@@ -35,6 +35,9 @@ class AlertBands:
             large = effect >= self.explained
         elif subject in (Subject.QUALITY, Subject.LABEL):
             large = effect >= max(self.errors_floor, self.errors * scale)
+        elif result.detector == "e_sr":
+            # Evidence of many small moves: a large one is seen by its own windows.
+            large = False
         elif result.detector in _RATES:
             large = effect >= self.rate
         elif result.detector in _STREAMS:
