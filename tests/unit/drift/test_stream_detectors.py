@@ -234,14 +234,14 @@ def test_both_sides_together_keep_the_stated_arl0(name: str) -> None:
 
 
 def test_cusum_keeps_its_arl0_on_average_over_short_references() -> None:
-    """Of 3,000 rows: the level is known to a tenth of a deviation, and taken on the safe side."""
+    """Of 3,000 rows, ARL0 100,000: 0.6 to 1.2 times the stated rate; 1.8 to 3.1 without care."""
     rng = np.random.default_rng(22)
     n_alarms, n_references = 0, 60
     for _ in range(n_references):
         baseline = Baseline.measure(rng.normal(size=3_000), block=32)
-        n_alarms += len(build("cusum", baseline, 10_000).update(rng.normal(size=100_000)))
+        n_alarms += len(build("cusum", baseline, 100_000).update(rng.normal(size=1_000_000)))
 
-    assert n_alarms <= stats.poisson.ppf(0.9995, 1.2 * n_references * 10)
+    assert n_alarms <= 1.5 * n_references * 10
 
 
 def test_an_unknown_detector_is_an_error_that_names_those_there_are() -> None:
@@ -339,7 +339,7 @@ def test_cusum_is_the_textbook_recursion() -> None:
     excursion = detector._excursion
     sums = values.reshape(-1, 32).sum(axis=1) / math.sqrt(32)
     expected = 0.0
-    for z in sums / detector._spread:
+    for z in sums:
         expected = max(0.0, expected + z - excursion.allowance)
 
     assert detector.update(values) == []
