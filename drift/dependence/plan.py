@@ -103,7 +103,7 @@ def plan_dependence(
         plan = replace(plan, note=note)
     elif customers is None and plan.detector == "chi_square" and blocks.n_blocks < MIN_BLOCKS:
         reason = f"under {MIN_BLOCKS} blocks in the reference, so its windows are the scale"
-    elif _windows_vary(block_counts, plan, n_rows, n_window, customers, window_rows):
+    elif _windows_vary(block_counts, plan, n_window, customers=customers, window_rows=window_rows):
         reason = "the reference itself varies from window to window"
     if reason:
         windows = merge_blocks(block_counts, max(1, round(n_window / n_rows)))
@@ -193,11 +193,11 @@ def _independent(counts: Floats) -> Floats:
     return covariance
 
 
-def _windows_vary(  # noqa: PLR0917
+def _windows_vary(
     block_counts: Counts,
     plan: Plan,
-    n_rows: int,
     n_window: int,
+    *,
     customers: CustomerCounts | None,
     window_rows: Counts | None,
 ) -> bool:
@@ -208,7 +208,7 @@ def _windows_vary(  # noqa: PLR0917
     from scipy.special import fdtrc
 
     assert plan.blocks is not None
-    blocks = plan.blocks
+    blocks, n_rows = plan.blocks, rows_per_block(block_counts)
     factor = max(1, round(n_window / n_rows))
     windows = merge_blocks(block_counts, factor)
     rows, df, k = n_rows * factor, len(blocks.covariance), blocks.n_blocks
@@ -231,9 +231,14 @@ def _windows_vary(  # noqa: PLR0917
         freedom, bias = k - 1.0, (k - df - 2.0) / (k - 1.0)
     seen = np.atleast_2d(np.cov(sum_groups(windows, plan.groups)[:, 1:].T)) / rows
     together = float(np.trace(np.linalg.solve(said, seen))) / df * bias
-    highest = float((np.diag(seen) / np.diag(said)).max())
+    highest = float((_variances(seen) / _variances(said)).max())
     n_free = len(windows) - 1.0
     return bool(
         fdtrc(df * n_free, df * freedom, together) < WINDOWS_VARY / 2
-        or fdtrc(n_free, freedom, highest) < WINDOWS_VARY / 2 / df
+        or fdtrc(n_free, freedom, highest) < WINDOWS_VARY / 2 / (df + 1)
     )
+
+
+def _variances(covariance: Floats) -> Floats:
+    """Of every group, the left out first one too: it is what the others leave."""
+    return np.append(np.diag(covariance), covariance.sum())
