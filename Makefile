@@ -3,7 +3,7 @@
 # THALWEG_KAFKA__BOOTSTRAP_SERVERS a cluster that runs; the tests take both brokers with KAFKA_HOME.
 
 PYTHON ?= python3
-EXTRAS := local,train,dev
+EXTRAS := local,train,drift,dev
 BIN := .venv/bin
 STAMP := .venv/.complete
 

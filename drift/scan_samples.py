@@ -14,6 +14,7 @@ from drift.stream.baseline import autocorrelation_time
 
 FIRST_PERMUTATIONS = 99
 MAX_PERMUTATIONS = 50_000
+MIN_BLOCKS = 40
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +37,7 @@ class SampleTest:
         n_features = rows.matrix.shape[1]
         reference = matrix[: options.n_reference, :n_features].astype(np.float64)
         block = _block(reference)
-        enough = min(options.n_reference, options.window_rows) >= max(MIN_ROWS, 10 * block)
+        enough = min(options.n_reference, options.window_rows) >= max(MIN_ROWS, MIN_BLOCKS * block)
         affordable = 1 / rate.q_per_family <= MAX_PERMUTATIONS
         return (
             cls(reference, block, rate.q_per_family)
@@ -62,8 +63,9 @@ class SampleTest:
 
 
 def _block(reference: NDArray[np.float64]) -> int:
-    """Rows over which the most dependent column forgets."""
+    """Six times what the most dependent column takes to forget; 1 where rows look independent."""
     with np.errstate(invalid="ignore"):
         finite = [column[np.isfinite(column)] for column in reference.T]
     times = [autocorrelation_time(column) for column in finite if len(column) > 8]
-    return max(1, int(np.ceil(max(times, default=1.0))) if max(times, default=1.0) > 1.5 else 1)
+    longest = max(times, default=1.0)
+    return int(np.ceil(6 * longest)) if longest > 1.5 else 1

@@ -28,6 +28,10 @@ Detector = Literal[
 MIN_EXPECTED = 5.0
 """Rows, after the correction for dependence, that a group must expect in the smaller sample."""
 
+FEWEST_WINDOWS = 3
+"""Windows of the reference that a window can be held against at all, with few degrees of freedom
+and little power: where rows depend on each other, blocks alone alarmed on a stationary stream."""
+
 USUAL = 0.75
 """Share of rows above which one bin makes a column nearly constant."""
 
@@ -80,7 +84,8 @@ def plan_dependence(
     neighbours get block Hotelling; all of these give way to the window-scale test where the
     reference itself varies from window to window more than they say. Fewer than 50 blocks show
     no covariance: windows of the reference decide, or with fewer than 10 of those the rows count
-    as independent, and the note says so. Otherwise plain chi-square, for which a G test with a
+    as independent, and the note says so; dependent rows of so short a reference are held against
+    its windows all the same, from 3 of them on. Otherwise plain chi-square, for which a G test with a
     simulated null is the better twin.
     """
     n_rows = rows_per_block(block_counts)
@@ -101,6 +106,8 @@ def plan_dependence(
     if n_windows < MIN_WINDOWS:
         note = f"{plan.note}; the reference holds {n_windows} windows, under {MIN_WINDOWS}"
         plan = replace(plan, note=note)
+        if plan.detector == "block_hotelling" and n_windows >= FEWEST_WINDOWS:
+            reason = f"{note}: too few to show how much they vary, so they are the scale"
     elif customers is None and plan.detector == "chi_square" and blocks.n_blocks < MIN_BLOCKS:
         reason = f"under {MIN_BLOCKS} blocks in the reference, so its windows are the scale"
     elif _windows_vary(block_counts, plan, n_window, customers=customers, window_rows=window_rows):
