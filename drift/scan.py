@@ -89,7 +89,7 @@ class Scan:
             arl0=self._options.arl0,
             bounds=bounds_array,
             columns=self._histories(np.array(counts), np.array(p_values), np.array(psi)),
-            findings=tuple(sorted(self._findings, key=lambda each: (each.row, each.name))),
+            findings=tuple(sorted(self._findings, key=_order)),
             warnings=(*self.reference.warnings(self._options.window_rows), *streams.warnings),
             quality=quality_history(self._rows, self._options, bounds_array),
             times_ms=None
@@ -281,6 +281,12 @@ class Scan:
 def scan(rows: Rows, options: ScanOptions) -> ScanReport:
     """What the system would have said of `rows`; raises ValueError for sizes that do not fit."""
     return Scan(rows, options).run()
+
+
+def _order(finding: Finding) -> tuple[int, int, float, str]:
+    """By row; what is about one column before what is about all of them."""
+    place = list(Subject).index(finding.subject)
+    return finding.row, place, finding.result.p_value, finding.name
 
 
 def _watched(rows: Rows) -> tuple[np.ndarray, tuple[ColumnSpec, ...], tuple[Subject, ...]]:

@@ -124,17 +124,17 @@ def _read_csv(path: Path, delimiter: str) -> Any:
     from pyarrow import csv
 
     parse = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+    gaps = {"strings_can_be_null": True}
     try:
-        return csv.read_csv(path, parse_options=parse)
+        convert = csv.ConvertOptions(**gaps)
+        return csv.read_csv(path, parse_options=parse, convert_options=convert)
     except pa.ArrowInvalid as error:
         if "conversion error" not in str(error):
             raise
     # A column that looked like numbers where the file begins holds text further down.
     with csv.open_csv(path, parse_options=parse) as reader:
         header = reader.schema.names
-    texts = csv.ConvertOptions(
-        column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True
-    )
+    texts = csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), **gaps)
     return csv.read_csv(path, parse_options=parse, convert_options=texts)
 
 
