@@ -85,8 +85,8 @@ def plan_dependence(
     reference itself varies from window to window more than they say. Fewer than 50 blocks show
     no covariance: windows of the reference decide, or with fewer than 10 of those the rows count
     as independent, and the note says so; dependent rows of so short a reference are held against
-    its windows all the same, from 3 of them on. Otherwise plain chi-square, for which a G test with a
-    simulated null is the better twin.
+    its windows all the same, from 3 of them on. Otherwise plain chi-square, for which a G test
+    with a simulated null is the better twin.
     """
     n_rows = rows_per_block(block_counts)
     if n_window < 1:
