@@ -18,6 +18,7 @@ from schemas.codecs import CONTENT_TYPE_HEADER, packed
 from schemas.errors import EventError, TransientError
 from schemas.frames import decode_frame
 from schemas.kafka_settings import KafkaSettings
+from schemas.topics import Topic
 
 POLL_S = 0.5
 TIMEOUT_S = 10.0
@@ -89,6 +90,8 @@ def describe_record(record: Record, feature_names: Sequence[str] = ()) -> str:
         return _packed(record.value, feature_names)
     if record.topic.endswith(".scored-batches"):
         return _frame(record.value)
+    if record.topic.endswith(Topic.DRIFT_SKETCHES):
+        return _sketch(record.value)
     return record.value.decode(errors="backslashreplace")
 
 
@@ -163,6 +166,22 @@ def _frame(value: bytes) -> str:
         return f"({error}) {value[:200]!r}"
     rows = frame.rows.slice(0, MAX_ROWS_SHOWN).to_pylist()
     shown = {"header": frame.header, "n_rows": frame.rows.num_rows, "first_rows": rows}
+    return msgspec.json.encode(shown).decode()
+
+
+def _sketch(value: bytes) -> str:
+    """What a sketch is of and answers for; its counts are for the detector."""
+    from drift.sketch import decode_sketch
+
+    try:
+        sketch = decode_sketch(value)
+    except ValueError as error:
+        return f"({error}) {value[:200]!r}"
+    covers = {
+        f"{topic_id}/{partition}": ranges
+        for (topic_id, partition), ranges in sketch.coverage.ranges.items()
+    }
+    shown = msgspec.structs.asdict(sketch.key) | {"n_rows": sketch.n, "covers": covers}
     return msgspec.json.encode(shown).decode()
 
 

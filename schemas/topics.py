@@ -13,6 +13,9 @@ class Topic(StrEnum):
     SCORED_BATCHES = "scored-batches"
     LABELS = "labels"
     DEAD_LETTERS = "dead-letters"
+    DRIFT_SKETCHES = "drift-sketches"
+    DRIFT_ALERTS = "drift-alerts"
+    RETRAINING_REQUESTS = "retraining-requests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +52,37 @@ PIPELINE_TOPICS = {
 }
 """The topics that exist once per pipeline."""
 
+SHARED_TOPICS = {
+    spec.topic: spec
+    for spec in (
+        TopicSpec(Topic.DRIFT_SKETCHES, "pipeline", 14 * DAY_MS, max_message_bytes=2 * MIB),
+        TopicSpec(Topic.DRIFT_ALERTS, "pipeline", 90 * DAY_MS),
+        TopicSpec(Topic.RETRAINING_REQUESTS, "pipeline", 90 * DAY_MS),
+    )
+}
+"""The topics that exist once per deployment, all pipelines on them: one pipeline's messages stay in
+order, for they are keyed by it."""
+
+
+def shared_name(topic: Topic, prefix: str = "") -> str:
+    """Full name of a shared topic: `{prefix}{topic}`."""
+    assert topic in SHARED_TOPICS, topic
+    return f"{prefix}{topic}"
+
 
 @dataclass(frozen=True, slots=True)
 class TopicNames:
-    """Full topic names of one pipeline in one deployment: `{prefix}{pipeline}.{topic}`."""
+    """Full names of the topics that one pipeline uses in one deployment.
+
+    Its own are `{prefix}{pipeline}.{topic}`, the shared ones `{prefix}{topic}`.
+    """
 
     pipeline: str
     prefix: str = ""
 
     def of(self, topic: Topic) -> str:
+        if topic in SHARED_TOPICS:
+            return shared_name(topic, self.prefix)
         return f"{self.prefix}{self.pipeline}.{topic}"
 
     def group(self, stage: str) -> str:
@@ -83,3 +108,15 @@ class TopicNames:
     @property
     def dead_letters(self) -> str:
         return self.of(Topic.DEAD_LETTERS)
+
+    @property
+    def drift_sketches(self) -> str:
+        return self.of(Topic.DRIFT_SKETCHES)
+
+    @property
+    def drift_alerts(self) -> str:
+        return self.of(Topic.DRIFT_ALERTS)
+
+    @property
+    def retraining_requests(self) -> str:
+        return self.of(Topic.RETRAINING_REQUESTS)

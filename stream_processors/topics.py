@@ -1,7 +1,7 @@
 """Topics on the cluster: create what a pipeline needs, and see what is there."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,7 +15,7 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from schemas.errors import ConfigurationError, ThalwegError, TransientError
 from schemas.kafka_settings import KafkaSettings
-from schemas.topics import PIPELINE_TOPICS, TopicNames
+from schemas.topics import PIPELINE_TOPICS, SHARED_TOPICS, TopicNames, TopicSpec, shared_name
 from stream_processors import metrics
 
 log = structlog.get_logger()
@@ -46,14 +46,27 @@ def admin_client(kafka: KafkaSettings) -> AdminClient:
 def create_pipeline_topics(kafka: KafkaSettings, pipeline: str) -> list[str]:
     """Create the topics of a pipeline that do not exist yet; returns the names of the new ones."""
     names = TopicNames(pipeline, kafka.topic_prefix)
+    return _create(kafka, {names.of(topic): spec for topic, spec in PIPELINE_TOPICS.items()})
+
+
+def create_shared_topics(kafka: KafkaSettings) -> list[str]:
+    """Create the topics that all pipelines share and that do not exist yet; returns the new ones.
+
+    Of processes that do so at once each new topic is in one's answer.
+    """
+    prefix = kafka.topic_prefix
+    return _create(kafka, {shared_name(topic, prefix): s for topic, s in SHARED_TOPICS.items()})
+
+
+def _create(kafka: KafkaSettings, specs: Mapping[str, TopicSpec]) -> list[str]:
     wanted = [
         NewTopic(
-            names.of(spec.topic),
+            name,
             num_partitions=kafka.partitions,
             replication_factor=kafka.replication_factor,
             config=spec.config(),
         )
-        for spec in PIPELINE_TOPICS.values()
+        for name, spec in specs.items()
     ]
     created = []
     admin = admin_client(kafka)  # held: its futures fail once it is collected

@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 @group.command("list")
 def list_topics(data_dir: DataDir = None) -> None:
-    """The topics of every pipeline with partitions and end offsets."""
+    """The topics of every pipeline, and those they share, with partitions and end offsets."""
     from deploy.local.status import topic_status
     from schemas.pipeline import list_pipelines
 
@@ -40,7 +40,7 @@ def tail(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for new ones.")] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Print records as JSON, one a line, whatever their format: JSON, packed or Arrow frames."""
+    """Print records as JSON, one a line, whatever their format: JSON, packed, Arrow frames, sketches."""
     from deploy.records import clock_time, describe_record, read_records
     from schemas.pipeline import read_pipeline
     from schemas.topics import Topic, TopicNames

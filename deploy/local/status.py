@@ -10,7 +10,7 @@ from schemas.errors import ThalwegError
 from schemas.kafka_settings import KafkaSettings
 from schemas.pipeline import list_pipelines
 from schemas.settings import Settings
-from schemas.topics import PIPELINE_TOPICS, Topic, TopicNames
+from schemas.topics import PIPELINE_TOPICS, SHARED_TOPICS, Topic, TopicNames, shared_name
 
 STAGE_SOURCES = {"score": Topic.FEATURES, "log": Topic.SCORED_BATCHES}
 """What each stage reads; its group is `{prefix}{pipeline}.{stage}`."""
@@ -78,7 +78,7 @@ def gather(settings: Settings, stack: StackState | None) -> StackStatus:
 
 
 def topic_status(kafka: KafkaSettings, pipelines: Iterable[str]) -> list[TopicStatus]:
-    """The topics of `pipelines` that exist."""
+    """The topics of `pipelines` that exist, then those that all pipelines share."""
     from stream_processors.topics import describe, end_offsets
 
     names = [
@@ -86,6 +86,7 @@ def topic_status(kafka: KafkaSettings, pipelines: Iterable[str]) -> list[TopicSt
         for pipeline in pipelines
         for topic in PIPELINE_TOPICS
     ]
+    names += [shared_name(topic, kafka.topic_prefix) for topic in SHARED_TOPICS]
     topics = describe(kafka, names)
     ends = end_offsets(kafka, topics.values())
     return [

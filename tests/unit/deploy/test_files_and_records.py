@@ -10,6 +10,10 @@ import pytest
 from deploy.bootstrap import pipeline_name
 from deploy.records import Record, describe_record
 from deploy.replay import find_pipeline, parse_origin, remapped
+from drift.binning import bin_columns
+from drift.columns import ColumnSpec
+from drift.coverage import Coverage
+from drift.sketch import Sketch, SketchKey
 from schemas.codecs import packed
 from schemas.errors import ConfigurationError
 from schemas.features import FeatureSchema
@@ -129,3 +133,20 @@ def test_arrow_records_are_decoded_and_broken_ones_say_so() -> None:
     truncated = packed.Encoder(SCHEMA).encode_floats("e", 1, np.zeros(2, np.float32))[:5]
     told = describe_record(record("fraud.features", truncated, packed.CONTENT_TYPE))
     assert "not a packed event" in told
+
+
+def test_a_sketch_is_shown_as_what_it_is_of_and_answers_for() -> None:
+    shown = msgspec.json.decode(describe_record(record("staging.drift-sketches", sketch_bytes())))
+
+    assert (shown["pipeline"], shown["model_version"], shown["n_rows"]) == ("fraud", "v1", 2)
+    assert (shown["window_start_ms"], shown["window_end_ms"]) == (1000, 2000)
+    assert shown["covers"] == {"topic-id/3": [[40, 45]]}
+    assert "not a drift sketch" in describe_record(record("drift-sketches", b"junk"))
+    assert "not a drift sketch" in describe_record(record("drift-sketches", sketch_bytes()[:-3]))
+
+
+def sketch_bytes() -> bytes:
+    columns = bin_columns(np.arange(200, dtype=np.float32)[:, None], [ColumnSpec("a")])
+    sketch = Sketch.empty(columns, SketchKey("fraud", "v1", 1000, 2000, "", columns.fingerprint))
+    covers = Coverage.of({("topic-id", 3): [(40, 45)]})
+    return sketch.update(columns, np.zeros((2, 1), dtype=np.float32), covers).encode()

@@ -3,14 +3,16 @@
 import pytest
 
 from schemas.settings import ScoringSettings
-from schemas.topics import PIPELINE_TOPICS, Topic, TopicNames, TopicSpec
+from schemas.topics import PIPELINE_TOPICS, SHARED_TOPICS, Topic, TopicNames, TopicSpec
+
+SPECS = [*PIPELINE_TOPICS.values(), *SHARED_TOPICS.values()]
 
 
 def test_names_carry_prefix_and_pipeline() -> None:
     names = TopicNames("fraud", "staging.")
     assert names.features == "staging.fraud.features"
     assert names.scored_batches == "staging.fraud.scored-batches"
-    assert {names.of(topic) for topic in Topic} == {
+    assert {names.of(topic) for topic in PIPELINE_TOPICS} == {
         names.features,
         names.predictions,
         names.scored_batches,
@@ -19,7 +21,22 @@ def test_names_carry_prefix_and_pipeline() -> None:
     }
 
 
-@pytest.mark.parametrize("spec", PIPELINE_TOPICS.values(), ids=lambda spec: str(spec.topic))
+def test_pipelines_of_a_deployment_share_names_that_carry_the_prefix_only() -> None:
+    names = TopicNames("fraud", "staging.")
+    assert names.drift_sketches == "staging.drift-sketches"
+    shared = {names.drift_sketches, names.drift_alerts, names.retraining_requests}
+    assert {names.of(topic) for topic in SHARED_TOPICS} == shared
+    other = TopicNames("churn", "staging.")
+    assert {other.of(topic) for topic in SHARED_TOPICS} == shared
+    assert shared.isdisjoint({TopicNames("fraud").of(topic) for topic in SHARED_TOPICS})
+
+
+def test_a_topic_is_a_pipelines_own_or_shared() -> None:
+    assert set(PIPELINE_TOPICS) | set(SHARED_TOPICS) == set(Topic)
+    assert set(PIPELINE_TOPICS).isdisjoint(SHARED_TOPICS)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: str(spec.topic))
 def test_replayed_history_does_not_expire(spec: TopicSpec) -> None:
     assert spec.config()["message.timestamp.type"] == "LogAppendTime"
 

@@ -1,0 +1,68 @@
+"""Topics that all pipelines of a deployment share, on every broker that the stack can start."""
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from confluent_kafka.admin import ConfigResource, ResourceType
+
+from deploy.local.status import topic_status
+from schemas.kafka_settings import KafkaSettings
+from schemas.topics import SHARED_TOPICS, TopicNames
+from stream_processors.topics import (
+    admin_client,
+    create_pipeline_topics,
+    create_shared_topics,
+    describe,
+)
+
+pytestmark = [pytest.mark.kafka, pytest.mark.every_broker]
+
+
+@pytest.fixture
+def settings(kafka: KafkaSettings) -> KafkaSettings:
+    """A deployment of this test's own."""
+    return kafka.model_copy(update={"topic_prefix": f"t{uuid.uuid4().hex[:8]}.", "partitions": 3})
+
+
+def test_shared_topics_are_made_once_and_left_alone_after(settings: KafkaSettings) -> None:
+    created = create_shared_topics(settings)
+    before = describe(settings, created)
+
+    assert set(created) == {TopicNames("a", settings.topic_prefix).of(t) for t in SHARED_TOPICS}
+    assert create_shared_topics(settings) == []
+    assert describe(settings, created) == before
+    assert {topic.n_partitions for topic in before.values()} == {3}
+
+
+def test_each_topic_has_its_retention_and_size(settings: KafkaSettings) -> None:
+    create_shared_topics(settings)
+
+    for topic, spec in SHARED_TOPICS.items():
+        name = TopicNames("any", settings.topic_prefix).of(topic)
+        resource = ConfigResource(ResourceType.TOPIC, name)
+        (future,) = admin_client(settings).describe_configs([resource]).values()
+        found = {key: entry.value for key, entry in future.result(30).items()}
+        assert found.items() >= spec.config().items()
+
+
+def test_pipelines_that_start_at_once_share_one_set(settings: KafkaSettings) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: create_shared_topics(settings), range(6)))
+
+    created = [name for answer in answers for name in answer]
+    assert sorted(created) == sorted(settings.topic_prefix + topic for topic in SHARED_TOPICS)
+
+
+def test_the_status_names_shared_topics_once_however_many_pipelines_there_are(
+    settings: KafkaSettings,
+) -> None:
+    create_shared_topics(settings)
+    pipelines = ["one", "two"]
+    for pipeline in pipelines:
+        create_pipeline_topics(settings, pipeline)
+
+    found = [each.name for each in topic_status(settings, pipelines)]
+
+    assert len(found) == len(set(found)) == 2 * 5 + 3
+    assert len(topic_status(settings, [])) == 3
