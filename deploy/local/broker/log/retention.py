@@ -21,7 +21,6 @@ def count_expired(
         surplus -= segment.size
         aged = 0 <= config.retention_ms < now_ms - segment.latest_ms()
         # Only time deletes the last segment: appends go on in it.
-        # Only time deletes the last segment: appends go on in it.
         last = segment is segments[-1]
         spare = config.retention_bytes >= 0 and surplus >= 0 and not last
         if (
