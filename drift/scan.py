@@ -189,7 +189,8 @@ class Scan:
     # --- streams --------------------------------------------------------------------------------
 
     def _stream_columns(self) -> dict[str, tuple[Subject, np.ndarray]]:
-        """Columns whose mean means something: all but categories, constants and labels."""
+        """Columns whose mean means something, and stays: no categories, constants or labels, and
+        none that varies from window to window in the reference itself."""
         columns = self.reference.columns
         return {
             column.name: (subject, self._matrix[:, i])
@@ -197,6 +198,7 @@ class Scan:
             if not column.n_categories
             and subject is not Subject.LABEL
             and column.kind is not Kind.CONSTANT
+            and self._monitor.detector_of(i) != "window_scale"
         }
 
     def _note_stream(self, found: StreamFinding) -> None:

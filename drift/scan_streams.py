@@ -35,10 +35,22 @@ class StreamFinding:
 
 @dataclass(slots=True)
 class Streams:
-    """Alarms of all streams, and columns that could not be watched."""
+    """Alarms of all streams; `restless` are columns that alarm within the reference already, so
+    that they could not keep a stated rate (days, campaigns), and are not watched row by row."""
 
     findings: list[StreamFinding] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    restless: list[str] = field(default_factory=list)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        if not self.restless:
+            return tuple(self.notes)
+        names = ", ".join(self.restless[:8]) + (" ..." if len(self.restless) > 8 else "")
+        return (
+            *self.notes,
+            f"the reference moves by itself in {names}: tested by windows, not row by row",
+        )
 
 
 def watch_streams(
@@ -73,13 +85,17 @@ def _watch(
     there = np.flatnonzero(np.isfinite(values))
     n_before = int((there < options.n_reference).sum())
     if n_before < MIN_BASELINE_ROWS:
-        streams.warnings.append(
+        streams.notes.append(
             f"{name}: {n_before} values in the reference are too few to watch its mean; under"
             f" {MIN_BASELINE_ROWS}"
         )
         return
     present = values[there].astype(np.float64)
     reference = present[:n_before]
+    detector, scale = _detector(subject, reference, arl0_rows)
+    if detector.update(reference):
+        streams.restless.append(name)
+        return
     detector, scale = _detector(subject, reference, arl0_rows)
     for alarm in detector.update(present[n_before:]):
         row = int(there[n_before + alarm.row])

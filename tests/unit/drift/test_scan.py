@@ -183,3 +183,26 @@ def test_sizes_that_do_not_fit_are_refused(n_reference: int, window: int) -> Non
 
     with pytest.raises(ValueError, match="rows"):
         scan(rows, ScanOptions(n_reference=n_reference, window_rows=window))
+
+
+def test_a_feature_with_moods_of_its_own_is_not_watched_row_by_row() -> None:
+    """Days, campaigns: its mean moves in the reference too, so no row-wise rate could be kept."""
+    matrix = stream(11)
+    matrix[:, 3] += np.sin(np.arange(N) / 230)
+
+    report = run(matrix)
+
+    assert not [each for each in report.findings if each.result.detector == "adwin"]
+    assert not report.alerts
+
+
+def test_the_mean_of_an_ordinary_feature_is_watched_row_by_row() -> None:
+    matrix = stream(12)
+    matrix[CHANGE:, 3] += 0.7
+
+    report = run(matrix)
+
+    (first,) = [each for each in report.findings if each.result.detector == "adwin"][:1]
+    assert first.name == "x3"
+    assert CHANGE < first.row < CHANGE + 150
+    assert first.level is Level.NOTICE
