@@ -40,7 +40,7 @@ def tail(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for new ones.")] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Print records as JSON, one a line, whatever their format: JSON, packed, Arrow frames, sketches."""
+    """Print records as JSON, one a line, whatever their format: JSON, packed, Arrow, sketches."""
     from deploy.records import clock_time, describe_record, read_records
     from schemas.pipeline import read_pipeline
     from schemas.topics import Topic, TopicNames

@@ -5,6 +5,15 @@ import datetime
 import numpy as np
 import pyarrow as pa
 
+from schemas.drift_events import (
+    AlertKind,
+    AlertLevel,
+    AlertState,
+    DriftAlert,
+    RetrainingDecision,
+    RetrainingRequest,
+    stable_id,
+)
 from schemas.events import DeadLetter, Label, Prediction
 from schemas.features import Dtype, Feature, FeatureSchema
 from schemas.frames import Frame, FrameHeader, Rejection, frame_schema
@@ -54,6 +63,61 @@ DEAD_LETTER = DeadLetter(
     payload_bytes=10,
     payload_sha256="6896a0cd92b02d0d8f63ac001c8631ee4922066d6336424707b03294fe916692",
 )
+WINDOW_START_MS = 1_380_000_000_000
+ALERT_ID = "0bbebfc4f9a545e9"
+ALERT = DriftAlert(
+    alert_id=ALERT_ID,
+    pipeline="fraud",
+    model_version="0123456789ab",
+    state=AlertState.UPDATED,
+    level=AlertLevel.ALERT,
+    kind=AlertKind.FEATURE,
+    name="amount",
+    segment="",
+    detector="g_test",
+    statistic=812.5,
+    threshold=41.25,
+    p_value=1e-12,
+    effect=0.375,
+    effect_unit="psi",
+    n_reference=20_000,
+    n_window=2_000,
+    window_start_ms=WINDOW_START_MS + 300_000,
+    window_end_ms=WINDOW_START_MS + 600_000,
+    opened_at_ms=1_790_000_305_000,
+    updated_at_ms=1_790_000_605_000,
+    change_point_ms=1_380_000_120_000,
+    contributions=(("amount", 0.75), ("distance_km", 0.25)),
+    n_windows=2,
+    sentence="feature amount: moved, PSI 0.38 beyond chance (p 1e-12)",
+)
+REQUEST_ID = "4a6bb1dfc3d0a2c7"
+REQUEST = RetrainingRequest(
+    request_id=REQUEST_ID,
+    pipeline="fraud",
+    champion_version="0123456789ab",
+    reason="feature amount: moved, PSI 0.38 beyond chance, for 30 minutes",
+    alert_ids=(ALERT_ID,),
+    training_from_ms=1_380_000_120_000,
+    training_to_ms=1_380_604_800_000,
+    requested_at_ms=1_790_000_700_000,
+    n_labelled_since=12_000,
+)
+DECISION = RetrainingDecision(
+    decision_id="0c5d6e7f8091a2b3",
+    pipeline="fraud",
+    decided_at_ms=1_790_000_605_500,
+    requested=False,
+    reasons=("1 of 1 signals", "900 of 5,000 labelled rows since the change"),
+    alert_ids=(ALERT_ID,),
+    request_id=None,
+    policy={"quorum": 1, "min_labelled_rows": 5000, "cool_down_s": 86400.0},
+)
+
+
+def alert_id() -> str:
+    """The id of ALERT, made as the detector makes it."""
+    return stable_id("fraud", "0123456789ab", "feature", "amount", "", "g_test", WINDOW_START_MS)
 
 
 def frame() -> Frame:

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from schemas.codecs import json, packed
+from schemas.drift_events import encode_event
 from schemas.frames import encode_frame
 from tests.golden import messages
 
@@ -20,6 +21,9 @@ def encoded() -> dict[str, bytes]:
         "prediction.json": msgspec.json.encode(messages.PREDICTION),
         "label.json": msgspec.json.encode(messages.LABEL),
         "dead_letter.json": msgspec.json.encode(messages.DEAD_LETTER),
+        "drift_alert.json": encode_event(messages.ALERT),
+        "retraining_request.json": encode_event(messages.REQUEST),
+        "retraining_decision.json": encode_event(messages.DECISION),
         "feature_schema.json": msgspec.json.encode(messages.SCHEMA),
         "scored_batch.arrow.bin": encode_frame(messages.frame()),
     }

@@ -9,12 +9,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from schemas.drift_events import (
+    AlertKind,
+    AlertLevel,
+    AlertState,
+    DriftAlert,
+    RetrainingDecision,
+    RetrainingRequest,
+)
 from schemas.errors import Reason
 from schemas.features import FeatureSchema
 from schemas.model import GOLDEN_FILE, MANIFEST_FILE, MODEL_FILE, ModelManifest
 from schemas.pipeline import read_pipeline
 from schemas.settings import Settings, variable_name, walk
-from schemas.topics import DAY_MS, PIPELINE_TOPICS
+from schemas.topics import DAY_MS, PIPELINE_TOPICS, SHARED_TOPICS
 from tests.golden.write import FOLDER
 
 ROOT = Path(__file__).parents[2]
@@ -86,9 +94,32 @@ def test_every_dependency_is_accounted_for() -> None:
 
 
 def test_every_reason_is_explained() -> None:
+    table = MESSAGES.split("| reason |")[1].split("\n## ")[0]
     assert {f"`{reason}`" for reason in Reason} == set(
-        re.findall(r"^\| (`[a-z_]+`) \|", MESSAGES.split("| reason |")[1], re.MULTILINE)
+        re.findall(r"^\| (`[a-z_]+`) \|", table, re.MULTILINE)
     )
+
+
+@pytest.mark.parametrize(
+    ("section", "messages"),
+    [
+        ("drift-alerts", [DriftAlert]),
+        ("retraining-requests", [RetrainingDecision, RetrainingRequest]),
+    ],
+)
+def test_every_field_of_a_message_about_drift_is_explained(
+    section: str, messages: list[type[msgspec.Struct]]
+) -> None:
+    text = MESSAGES.split(f"\n## `{section}`\n")[1].split("\n## ")[0]
+    for message, table in zip(messages, text.split("| field | meaning |")[1:], strict=True):
+        first_cells = re.findall(r"^\| (`[^|]+`) \|", table, re.MULTILINE)
+        assert set(re.findall(r"`(\w+)`", " ".join(first_cells))) == set(message.__struct_fields__)
+
+
+def test_every_state_level_and_kind_of_an_alert_is_named() -> None:
+    text = MESSAGES.split("\n## `drift-alerts`\n")[1].split("\n## ")[0]
+    for value in (*AlertState, *AlertLevel, *AlertKind):
+        assert f"`{value}`" in text
 
 
 def test_the_broker_page_lists_the_apis_and_versions_that_are_spoken() -> None:
@@ -139,10 +170,11 @@ def test_the_broker_page_has_the_bounds_in_force() -> None:
 def test_examples_are_the_golden_files() -> None:
     examples = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", MESSAGES, re.DOTALL)]
     names = ["feature_event.json", "prediction.json", "label.json", "dead_letter.json"]
+    names += ["drift_alert.json", "retraining_decision.json", "retraining_request.json"]
     assert examples == [json.loads((FOLDER / name).read_bytes()) for name in names]
 
 
 def test_topics_are_kept_as_long_as_it_says() -> None:
-    for spec in PIPELINE_TOPICS.values():
+    for spec in (*PIPELINE_TOPICS.values(), *SHARED_TOPICS.values()):
         row = next(line for line in MESSAGES.splitlines() if line.startswith(f"| `{spec.topic}`"))
         assert f"{spec.retention_ms // DAY_MS} days" in row

@@ -5,6 +5,12 @@ import numpy as np
 import pytest
 
 from schemas.codecs import packed
+from schemas.drift_events import (
+    RetrainingDecision,
+    RetrainingRequest,
+    decode_alert,
+    decode_retraining,
+)
 from schemas.events import DeadLetter, FeatureEvent, Label, Prediction
 from schemas.features import FeatureSchema
 from schemas.frames import decode_frame
@@ -57,6 +63,23 @@ def test_json_event_is_read() -> None:
 )
 def test_message_is_read(name: str, expected: Prediction | Label | DeadLetter) -> None:
     assert msgspec.json.decode(_golden(name), type=type(expected)) == expected
+
+
+def test_drift_alert_is_read() -> None:
+    assert decode_alert(_golden("drift_alert.json")) == messages.ALERT
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("retraining_request.json", messages.REQUEST),
+        ("retraining_decision.json", messages.DECISION),
+    ],
+)
+def test_message_about_retraining_is_read(
+    name: str, expected: RetrainingRequest | RetrainingDecision
+) -> None:
+    assert decode_retraining(_golden(name)) == expected
 
 
 def test_feature_schema_keeps_its_hash() -> None:
