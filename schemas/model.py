@@ -11,6 +11,8 @@ MODEL_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"
 GOLDEN_FILE = "golden.npz"
 """Golden rows: `features` float32[k, n_features], `scores` float32[k] as the trainer got them."""
+REFERENCE_FILE = "reference.bin"
+"""Drift reference: what the rows and scores of training looked like (`drift.reference_bytes`)."""
 
 
 class ModelManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -18,6 +20,8 @@ class ModelManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     Its input is `float32[n, n_features]`, its output `float32[n]` or `float32[n, 1]` in 0..1.
     `sha256` is of the ONNX file; `golden_tolerance` bounds |score - golden score|.
+    `reference_sha256` is of the file, `reference_version` of what it holds; both are empty for a
+    model without a drift reference, which serves but cannot be watched for drift.
     """
 
     version: str
@@ -32,6 +36,8 @@ class ModelManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     golden_tolerance: float = 1e-4
     created_at: str = ""
     training: dict[str, str | float | int] = {}
+    reference_sha256: str = ""
+    reference_version: str = ""
 
 
 def read_manifest(directory: Path) -> ModelManifest:

@@ -1,4 +1,7 @@
-"""Models by the sha256 of their ONNX file; what is stored under a name never changes."""
+"""Models by the sha256 of their ONNX file; what is stored under a name never changes.
+
+One thing may come later: a model stored without a drift reference takes the first that is given.
+"""
 
 import hashlib
 import os
@@ -7,11 +10,19 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import msgspec
+
 from schemas.errors import ModelError
-from schemas.model import GOLDEN_FILE, MANIFEST_FILE, MODEL_FILE, read_manifest
+from schemas.model import (
+    GOLDEN_FILE,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    REFERENCE_FILE,
+    ModelManifest,
+    read_manifest,
+)
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_FILES = (MODEL_FILE, MANIFEST_FILE, GOLDEN_FILE)
 
 
 class ModelStore:
@@ -25,14 +36,16 @@ class ModelStore:
 
         Raises ModelError when a file is missing or is not the one the manifest names.
         """
-        sha256 = _verified(directory)
+        manifest = _verified(directory)
+        sha256 = manifest.sha256
         target = self._models / sha256
         if target.is_dir():
+            _give_reference(directory, manifest, target)
             return sha256
         self._models.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{sha256[:12]}-", dir=self._models))
         try:
-            for name in _FILES:
+            for name in (MANIFEST_FILE, *_named_files(manifest)):
                 shutil.copyfile(directory / name, temporary / name)
                 _sync(temporary / name)
             _verified(temporary)  # the source may have changed under the copy
@@ -61,19 +74,81 @@ class ModelStore:
         return sorted(each.name for each in self._models.iterdir() if _SHA256.fullmatch(each.name))
 
 
-def _verified(directory: Path) -> str:
+def read_reference(directory: Path) -> bytes:
+    """The drift reference in a model directory, verified; `drift.reference_bytes` decodes it.
+
+    Raises ModelError when the model has none, or when the file is not the one the manifest names.
+    """
     manifest = read_manifest(directory)
-    for name, expected in ((MODEL_FILE, manifest.sha256), (GOLDEN_FILE, manifest.golden_sha256)):
-        try:
-            found = hashlib.sha256((directory / name).read_bytes()).hexdigest()
-        except OSError as error:
-            raise ModelError(f"expected {name} in {directory}: {error.strerror}") from error
-        if found != expected:
-            raise ModelError(
-                f"{directory / name}: the manifest expects sha256 {expected[:12]},"
-                f" found {found[:12]}"
-            )
-    return manifest.sha256
+    if not manifest.reference_sha256:
+        raise ModelError(
+            f"model {manifest.version} has no {REFERENCE_FILE}: it serves, but drift needs one to"
+            " hold windows against; `thalweg bootstrap` on the rows it was trained on makes it"
+        )
+    return _read_verified(directory / REFERENCE_FILE, manifest.reference_sha256)
+
+
+def _verified(directory: Path) -> ModelManifest:
+    manifest = read_manifest(directory)
+    for name, sha256 in _named_files(manifest).items():
+        _read_verified(directory / name, sha256)
+    return manifest
+
+
+def _named_files(manifest: ModelManifest) -> dict[str, str]:
+    """The files that a manifest names, and the sha256 of each."""
+    files = {MODEL_FILE: manifest.sha256, GOLDEN_FILE: manifest.golden_sha256}
+    if manifest.reference_sha256:
+        files[REFERENCE_FILE] = manifest.reference_sha256
+    return files
+
+
+def _read_verified(path: Path, expected: str) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"expected {path.name} in {path.parent}: {error.strerror}") from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != expected:
+        raise ModelError(f"{path}: the manifest expects sha256 {expected[:12]}, found {found[:12]}")
+    return data
+
+
+def _give_reference(source: Path, given: ModelManifest, target: Path) -> None:
+    """Store the reference in `source` with the same model in `target` where that has none.
+
+    Without this, bootstrapping again would never help a model from before there were references.
+    """
+    stored = read_manifest(target)
+    if stored.reference_sha256 or not given.reference_sha256:
+        return
+    reference = _read_verified(source / REFERENCE_FILE, given.reference_sha256)
+    manifest = msgspec.structs.replace(
+        stored,
+        reference_sha256=given.reference_sha256,
+        reference_version=given.reference_version,
+    )
+    try:
+        # The manifest last: a reader must not find one that names a file which is not there yet.
+        _replace(target / REFERENCE_FILE, reference)
+        _replace(target / MANIFEST_FILE, msgspec.json.format(msgspec.json.encode(manifest)))
+    except OSError as error:
+        raise ModelError(f"cannot store {REFERENCE_FILE} in {target}: {error}") from error
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write so that a reader sees the old file or the new one, never a part."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        temporary.chmod(0o644)
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:
