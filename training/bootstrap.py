@@ -17,6 +17,7 @@ from training.dataset import Floats, check_rows, split
 from training.export import write_model
 from training.fit import FitOptions, Progress, fit
 from training.metrics import average_precision, best_f1_threshold, roc_auc
+from training.reference import add_reference
 
 
 def train_first_model(
@@ -30,6 +31,8 @@ def train_first_model(
     epochs: int = 60,
     progress: Progress | None = None,
     directory: Path | None = None,
+    event_times: npt.NDArray[np.int64] | None = None,
+    entity_keys: Sequence[str] | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Path:
     """Train on float32[n, n_features] rows, oldest first, labelled 0 or 1; gives a model directory.
@@ -37,7 +40,8 @@ def train_first_model(
     The newest fifth is held out: it stops the training, calibrates the scores, and sets the
     threshold (highest F1). Its measures are in the manifest's `training`. The directory is a new
     temporary one unless given: store it, then delete it. The same seed and rows give the same
-    ONNX file.
+    ONNX file and drift reference (`training.reference`), which `event_times` and `entity_keys`, one
+    a row, are for.
 
     Raises ConfigurationError for rows that cannot train a model, ModelError when the exported model
     fails a check.
@@ -74,6 +78,7 @@ def train_first_model(
             training=training,
             now=now(),
         )
+        add_reference(made, features, seed=seed, event_times=event_times, entity_keys=entity_keys)
     return made
 
 
