@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from deploy.reference import RowFacts
     from schemas.features import FeatureSchema
 
 POLL_S = 0.1
@@ -41,14 +42,27 @@ class Bootstrapped:
     measures: dict[str, str | float | int]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """Labelled rows, oldest first."""
+
+    features: "npt.NDArray[np.float32]"
+    labels: "npt.NDArray[np.int8]"
+    facts: "RowFacts"
+
+
 def bootstrap_file(
     settings: Settings, path: Path, mapping: ColumnMapping, *, name: str | None, replace: bool
 ) -> Bootstrapped:
     """Make or renew the pipeline `name` (default: the file's name) from a labelled file.
 
-    The same file again changes nothing. Raises ConfigurationError when a pipeline of that name has
-    other features and `replace` is not given.
+    The same file again changes nothing, but for a model without a drift reference, which gets one.
+    Raises ConfigurationError when a pipeline of that name has other features and `replace` is not
+    given.
     """
+    import numpy as np
+
+    from deploy.reference import read_facts
     from producers.files import infer_schema, load_matrix
 
     name = name or pipeline_name(path)
@@ -56,23 +70,31 @@ def bootstrap_file(
     if name in list_pipelines(settings.store) and not replace:
         _refuse_other_features(read_pipeline(settings.store, name), schema, path)
     features, labels = load_matrix(path, schema, mapping)
-    if mapping.time is not None:
-        oldest_first = _time_order(path, mapping)
+    facts = read_facts(path, mapping)
+    if facts.event_times is not None:
+        oldest_first = np.argsort(facts.event_times, kind="stable")
         features, labels = features[oldest_first], labels[oldest_first]
-    return _train(settings, name, schema, mapping=mapping, features=features, labels=labels)
+        facts = facts.taken(oldest_first)
+    rows = _Rows(features, labels, facts)
+    return _train(settings, name, schema, mapping=mapping, rows=rows)
 
 
 def bootstrap_fraud(settings: Settings, name: str) -> Bootstrapped:
-    """Make the pipeline `name` of synthetic fraud events; one that is there stays as it is."""
-    from producers.fraud import FRAUD_SCHEMA, FraudStream, history
+    """Make the pipeline `name` of synthetic fraud events; one that is there stays as it is.
+
+    Except that one whose model has no drift reference is trained once more, which gives it one.
+    """
+    from producers.fraud import FRAUD_SCHEMA
+    from storage.model_store import ModelStore
 
     if name in list_pipelines(settings.store):
         there = read_pipeline(settings.store, name)
         _refuse_other_features(there, FRAUD_SCHEMA, None)
-        return _result(settings, there, Change.UNCHANGED)
-    features, labels, _ = history(FraudStream(), HISTORY_EVENTS)
+        if read_manifest(ModelStore(settings.store).path(there.model)).reference_sha256:
+            return _result(settings, there, Change.UNCHANGED)
     mapping = ColumnMapping(label="label", entity="customer")
-    return _train(settings, name, FRAUD_SCHEMA, mapping=mapping, features=features, labels=labels)
+    rows = _fraud_rows(HISTORY_EVENTS)
+    return _train(settings, name, FRAUD_SCHEMA, mapping=mapping, rows=rows)
 
 
 def make_live(settings: Settings, done: Bootstrapped, before: dict[str, int]) -> list[str]:
@@ -143,13 +165,20 @@ def _train(
     schema: "FeatureSchema",
     *,
     mapping: ColumnMapping,
-    features: "npt.NDArray[np.float32]",
-    labels: "npt.NDArray[np.int8]",
+    rows: "_Rows",
 ) -> Bootstrapped:
     from storage.model_store import ModelStore
     from training.bootstrap import train_first_model
 
-    directory = train_first_model(features, labels, schema, pipeline=name, seed=SEED)
+    directory = train_first_model(
+        rows.features,
+        rows.labels,
+        schema,
+        pipeline=name,
+        seed=SEED,
+        event_times=rows.facts.event_times,
+        entity_keys=rows.facts.entities,
+    )
     try:
         model = ModelStore(settings.store).put(directory)
     finally:
@@ -181,18 +210,25 @@ def _refuse_other_features(there: Pipeline, schema: "FeatureSchema", path: Path 
         )
 
 
-def _time_order(path: Path, mapping: ColumnMapping) -> "npt.NDArray[np.int64]":
-    """Row numbers by event time, oldest first; a row without a time keeps its place."""
+def _fraud_rows(n: int) -> "_Rows":
+    """The first `n` events of the synthetic stream."""
     import numpy as np
 
-    from producers.cells import event_time_ms
-    from producers.files import read_columns
+    from deploy.reference import RowFacts
+    from producers.fraud import FraudStream
 
-    assert mapping.time is not None
-    times: list[float] = []
-    for batch in read_columns(path, [mapping.time]):
-        for cell in batch[mapping.time]:
-            time_ms = event_time_ms(cell, mapping)
-            last = times[-1] if times else 0.0
-            times.append(float(time_ms) if isinstance(time_ms, int) else last)
-    return np.argsort(np.array(times), kind="stable")
+    blocks, n_rows = [], 0
+    for block in FraudStream().blocks():
+        blocks.append(block)
+        n_rows += len(block)
+        if n_rows >= n:
+            break
+    customers = np.concatenate([block.customer for block in blocks])[:n]
+    return _Rows(
+        np.concatenate([block.features for block in blocks])[:n].astype(np.float32),
+        np.concatenate([block.label for block in blocks])[:n],
+        RowFacts(
+            np.concatenate([block.event_time_ms for block in blocks])[:n],
+            [f"customer-{number}" for number in customers.tolist()],
+        ),
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.errors import ConfigurationError
+from thalweg.context import DataDir, PipelineName, own_settings
 
 if TYPE_CHECKING:
     from drift.findings import ScanReport
@@ -144,6 +145,34 @@ def calibrate(
     for warning in found.warnings:
         typer.echo(f"warning: {warning}", err=True)
     typer.echo(found.sentence)
+
+
+@drift_app.command("reference")
+def show_reference(
+    *,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Directory of a model.", show_default="the model of the pipeline"),
+    ] = None,
+    pipeline: PipelineName = None,
+    window: Annotated[
+        int | None,
+        typer.Option(min=1, help="Rows of a window.", show_default="a tenth of the reference"),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Show what the drift reference of a stored model holds, and what it is too short for."""
+    from deploy.reference import describe_reference, load_reference
+
+    if model is None:
+        from schemas.pipeline import read_pipeline
+        from storage.model_store import ModelStore
+
+        settings = own_settings(data_dir, pipeline=pipeline)
+        named = read_pipeline(settings.store, settings.pipeline)
+        model = ModelStore(settings.store).path(named.model)
+    for line in describe_reference(load_reference(model), window):
+        typer.echo(line)
 
 
 def _write(path: Path, data: bytes) -> None:
