@@ -49,7 +49,7 @@ class DriftAlert(msgspec.Struct, frozen=True, kw_only=True):
     `name` is the feature, the score or the measure of quality; `segment` is "" for all rows.
     `statistic` is what the detector held against `threshold`; `p_value` is in 0..1, None where a
     sequential detector has none. `effect` is the size of the change in `effect_unit` ("psi",
-    "share", "sigma", ...), beyond what chance gives. The window is [start, end), the last one the
+    "share", "mean", ...), beyond what chance gives. The window is [start, end), the last one the
     alert was seen in (when resolved, the one that resolved it); `n_windows` counts the windows it
     was seen in so far. `change_point_ms` is the likeliest moment of the change, None where
     history is too short for one. `contributions` are names and their shares of the statistic,
@@ -158,8 +158,8 @@ DriftEvent = DriftAlert | RetrainingRequest | RetrainingDecision
 def stable_id(*parts: str | int) -> str:
     """16 hex characters that are the same for the same parts, in every process and on every replay.
 
-    An alert's: pipeline, model version, kind, name, segment, detector, and the start of the window
-    it was opened in.
+    An alert's are what it is about and the window it was opened in, never a clock: a detector that
+    crashed opens it again under the same id.
     """
     data = msgspec.json.encode([str(part) for part in parts])
     return hashlib.sha256(data).hexdigest()[:ID_CHARACTERS]

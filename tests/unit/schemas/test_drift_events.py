@@ -81,7 +81,7 @@ def test_a_missing_field_is_named(event: DriftEvent, field: str) -> None:
     ids=str,
 )
 def test_a_value_that_no_alert_has_is_refused(fields: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="^not a drift alert: "):
+    with pytest.raises(ValueError, match=r"^not a drift alert: "):
         decode_alert(changed(ALERT, **fields))
 
 
@@ -102,7 +102,7 @@ def test_a_value_that_no_alert_has_is_refused(fields: dict[str, Any]) -> None:
 def test_a_value_that_no_request_or_decision_has_is_refused(
     event: DriftEvent, fields: dict[str, Any]
 ) -> None:
-    with pytest.raises(ValueError, match="^not about retraining: "):
+    with pytest.raises(ValueError, match=r"^not about retraining: "):
         decode_retraining(changed(event, **fields))
 
 
@@ -115,7 +115,7 @@ def test_a_request_is_told_from_a_decision_by_its_type() -> None:
 @given(st.binary(max_size=64) | st.just(b'{"policy":' + b"[" * 100_000))
 def test_other_bytes_are_a_value_error(data: bytes) -> None:
     for decoder in (decode_alert, decode_retraining):
-        with pytest.raises(ValueError, match="^not "):
+        with pytest.raises(ValueError, match=r"^not "):
             decoder(data)
 
 

@@ -1,0 +1,208 @@
+"""What is logged of drift, as Arrow tables, and its writer; inserting again changes nothing.
+
+Attributes that end in `_ms` are integer milliseconds; their columns are times without that ending.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from schemas.drift_events import AlertKind, AlertLevel, DriftAlert, RetrainingDecision, finite
+from storage.client import Client
+from storage.log_tables import EARLIEST_MS, LATEST_MS, UTC_MS
+
+TEXT, REAL, COUNT, TEXTS = pa.string(), pa.float64(), pa.int64(), pa.list_(pa.string())
+
+
+@dataclass(frozen=True, slots=True)
+class DriftMetric:
+    """One detector's answer for one column, segment and closed window of one model version.
+
+    `segment` is "" for all rows. `noticed` at the stated rate; `level` is None where it was not.
+    """
+
+    pipeline: str
+    model_version: str
+    window_start_ms: int
+    window_end_ms: int
+    segment: str
+    kind: AlertKind
+    name: str
+    detector: str
+    statistic: float | None
+    threshold: float | None
+    p_value: float | None
+    effect: float | None
+    n_reference: int
+    n_window: int
+    noticed: bool
+    level: AlertLevel | None = None
+
+
+class QualitySource(StrEnum):
+    """Whether a measure was computed with labels or estimated without them."""
+
+    REALISED = "realised"
+    ESTIMATED = "estimated"
+
+
+@dataclass(frozen=True, slots=True)
+class QualityMeasurement:
+    """One measure (precision, roc_auc, ...) of one segment and window, by one source.
+
+    `n_labelled` of `n_scored` rows had their label at `measured_at_ms`; a later measurement of the
+    same replaces this one. `value` is None or not finite where the rows have no answer.
+    """
+
+    pipeline: str
+    model_version: str
+    window_start_ms: int
+    window_end_ms: int
+    segment: str
+    measure: str
+    source: QualitySource
+    value: float | None
+    standard_error: float | None
+    n_scored: int
+    n_labelled: int
+    measured_at_ms: int
+
+
+class DriftLog:
+    """Writes what detectors, the label join and the policy have to say, of any pipeline.
+
+    The tables must be there (`storage.migrate`). An insert is in them when it returns; when it
+    raises, any part of it may be: insert again. Of a metric, an alert's state and a decision the
+    first insert shows; of a measure of quality the latest measurement.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def insert_metrics(self, metrics: Sequence[DriftMetric]) -> None:
+        self._insert("drift_metric_log", metrics_table(metrics))
+
+    def insert_alerts(self, alerts: Sequence[DriftAlert]) -> None:
+        self._insert("drift_alert_log", alerts_table(alerts))
+
+    def insert_quality(self, measurements: Sequence[QualityMeasurement]) -> None:
+        self._insert("quality_log", quality_table(measurements))
+
+    def insert_decisions(self, decisions: Sequence[RetrainingDecision]) -> None:
+        self._insert("retraining_decision_log", decisions_table(decisions))
+
+    def _insert(self, table: str, rows: pa.Table) -> None:
+        if rows.num_rows:
+            self._client.insert(table, rows)
+
+
+_WINDOW_TYPES = {
+    "pipeline": TEXT,
+    "model_version": TEXT,
+    "window_start_ms": UTC_MS,
+    "window_end_ms": UTC_MS,
+    "segment": TEXT,
+}
+
+_RESULT_TYPES = {
+    "kind": TEXT,
+    "name": TEXT,
+    "detector": TEXT,
+    "statistic": REAL,
+    "threshold": REAL,
+    "p_value": REAL,
+    "effect": REAL,
+    "n_reference": COUNT,
+    "n_window": COUNT,
+    "level": TEXT,
+}
+
+_METRIC_TYPES = _WINDOW_TYPES | _RESULT_TYPES | {"noticed": pa.bool_()}
+
+_ALERT_TYPES = (
+    _WINDOW_TYPES
+    | _RESULT_TYPES
+    | {
+        "alert_id": TEXT,
+        "state": TEXT,
+        "effect_unit": TEXT,
+        "opened_at_ms": UTC_MS,
+        "updated_at_ms": UTC_MS,
+        "change_point_ms": UTC_MS,
+        "n_windows": COUNT,
+        "sentence": TEXT,
+    }
+)
+
+_QUALITY_TYPES = _WINDOW_TYPES | {
+    "measure": TEXT,
+    "source": TEXT,
+    "value": REAL,
+    "standard_error": REAL,
+    "n_scored": COUNT,
+    "n_labelled": COUNT,
+    "measured_at_ms": UTC_MS,
+}
+
+_DECISION_TYPES = {
+    "pipeline": TEXT,
+    "decision_id": TEXT,
+    "decided_at_ms": UTC_MS,
+    "requested": pa.bool_(),
+    "reasons": TEXTS,
+    "alert_ids": TEXTS,
+    "request_id": TEXT,
+}
+
+
+def metrics_table(metrics: Sequence[DriftMetric]) -> pa.Table:
+    """Rows of `drift_metric_log`."""
+    return pa.table(_columns(metrics, _METRIC_TYPES))
+
+
+def alerts_table(alerts: Sequence[DriftAlert]) -> pa.Table:
+    """Rows of `drift_alert_log`."""
+    names = [[name for name, _ in alert.contributions] for alert in alerts]
+    shares = [[share for _, share in alert.contributions] for alert in alerts]
+    return pa.table(
+        _columns(alerts, _ALERT_TYPES)
+        | {
+            "contribution_names": pa.array(names, TEXTS),
+            "contribution_shares": pa.array(shares, pa.list_(REAL)),
+        }
+    )
+
+
+def quality_table(measurements: Sequence[QualityMeasurement]) -> pa.Table:
+    """Rows of `quality_log`."""
+    return pa.table(_columns(measurements, _QUALITY_TYPES))
+
+
+def decisions_table(decisions: Sequence[RetrainingDecision]) -> pa.Table:
+    """Rows of `retraining_decision_log`."""
+    policies = [msgspec.json.encode(decision.policy).decode() for decision in decisions]
+    return pa.table(_columns(decisions, _DECISION_TYPES) | {"policy": pa.array(policies, TEXT)})
+
+
+def _columns(rows: Sequence[object], types: Mapping[str, pa.DataType]) -> dict[str, pa.Array]:
+    """The attributes of `rows` that `types` names, each as a column."""
+    return {
+        name.removesuffix("_ms"): _column((getattr(row, name) for row in rows), kind)
+        for name, kind in types.items()
+    }
+
+
+def _column(values: Iterable[Any], kind: pa.DataType) -> pa.Array:
+    if kind == UTC_MS:
+        # A time that ClickHouse cannot hold is logged as the nearest that it can.
+        held = [None if ms is None else min(max(ms, EARLIEST_MS), LATEST_MS) for ms in values]
+        return pa.array(held, pa.int64()).cast(UTC_MS)
+    if kind == REAL:
+        return pa.array([finite(value) for value in values], REAL)
+    if kind == TEXT:
+        return pa.array([value or "" for value in values], TEXT)
+    return pa.array(list(values), kind)
