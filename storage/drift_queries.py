@@ -24,7 +24,7 @@ _OF_NEWEST_WINDOWS = """
 FROM drift_metrics
 WHERE pipeline = {pipeline:String} AND ({version:String} = '' OR model_version = {version:String})
   AND window_end IN (
-    SELECT DISTINCT window_end FROM drift_metrics
+    SELECT DISTINCT window_end FROM drift_metric_log
     WHERE pipeline = {pipeline:String}
       AND ({version:String} = '' OR model_version = {version:String})
     ORDER BY window_end DESC LIMIT {n_windows:UInt32})

@@ -31,10 +31,11 @@ CREATE TABLE IF NOT EXISTS drift_metric_log
         bitShiftLeft(toUInt64(8796093022208 - toUnixTimestamp64Milli(inserted_at)), 20)
         + (cityHash64(tuple(statistic, threshold, p_value, effect, n_reference, n_window, noticed,
                             level)) % 1048576)
-        CODEC(Delta, ZSTD(1))
+        CODEC(Delta, ZSTD(1)),
+    INDEX window_end_range window_end TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(precedence)
-ORDER BY (pipeline, kind, name, segment, detector, model_version, window_start, window_end)
+ORDER BY (pipeline, name, kind, segment, detector, model_version, window_start, window_end)
 TTL toDateTime(inserted_at) + INTERVAL 400 DAY;
 
 CREATE VIEW IF NOT EXISTS drift_metrics AS

@@ -276,9 +276,18 @@ def test_of_measurements_the_latest_shows_in_whatever_order_they_come(client: Cl
     assert (found.realised, found.n_labelled, found.maturity) == (0.25, 900, 0.9)
 
 
-def test_a_measure_without_an_answer_is_null_and_a_corrected_one_takes_its_place(
-    client: Client,
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_measurements_of_one_millisecond_the_one_with_most_labels_shows(
+    client: Client, order: Sequence[int]
 ) -> None:
+    two = [MEASUREMENT, replace(MEASUREMENT, value=0.25, n_labelled=251)]
+    for index in order:
+        DriftLog(client).insert_quality([two[index]])
+    (found,) = drift_queries.quality_history(client, "fraud", "precision")
+    assert (found.realised, found.n_labelled) == (0.25, 251)
+
+
+def test_a_measure_without_an_answer_is_null(client: Client) -> None:
     log = DriftLog(client)
     log.insert_quality([replace(MEASUREMENT, value=math.nan, standard_error=math.nan)])
     (found,) = drift_queries.quality_history(client, "fraud", "precision")
