@@ -1,12 +1,17 @@
 """Topics that all pipelines of a deployment share, on every broker that the stack can start."""
 
+import json
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import ConfigResource, ResourceType
+from typer.testing import CliRunner
 
 from deploy.local.status import topic_status
+from schemas.drift_events import encode_event
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import SHARED_TOPICS, TopicNames
 from stream_processors.topics import (
@@ -15,6 +20,8 @@ from stream_processors.topics import (
     create_shared_topics,
     describe,
 )
+from tests.golden.messages import ALERT, REQUEST
+from thalweg.main import app
 
 pytestmark = [pytest.mark.kafka, pytest.mark.every_broker]
 
@@ -66,3 +73,30 @@ def test_the_status_names_shared_topics_once_however_many_pipelines_there_are(
 
     assert len(found) == len(set(found)) == 2 * 5 + 3
     assert len(topic_status(settings, [])) == 3
+
+
+def test_the_command_line_lists_and_tails_them_under_their_short_names(
+    settings: KafkaSettings, tmp_path: Path
+) -> None:
+    create_shared_topics(settings)
+    names = TopicNames("fraud", settings.topic_prefix)
+    producer = Producer(settings.librdkafka())
+    producer.produce(names.drift_alerts, encode_event(ALERT), "fraud")
+    producer.produce(names.retraining_requests, encode_event(REQUEST), "fraud")
+    assert producer.flush(30) == 0
+    environment = {
+        "THALWEG_DATA_DIR": str(tmp_path),
+        "THALWEG_KAFKA__BOOTSTRAP_SERVERS": settings.bootstrap_servers,
+        "THALWEG_KAFKA__TOPIC_PREFIX": settings.topic_prefix,
+    }
+
+    def thalweg(*arguments: str) -> str:
+        result = CliRunner().invoke(app, ["topics", *arguments], env=environment)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    listed = [line.split() for line in thalweg("list").splitlines()]
+    assert [names.drift_alerts, "3", "partitions", "1"] in listed
+    for topic, event in (("drift-alerts", ALERT), ("retraining-requests", REQUEST)):
+        (line,) = thalweg("tail", topic).splitlines()
+        assert json.loads(line[line.index("{") :]) == json.loads(encode_event(event))
