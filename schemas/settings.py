@@ -118,6 +118,38 @@ class LogSettings(Section):
     """How often coverage is reconciled with the offsets the scorer committed."""
 
 
+class DriftSettings(Section):
+    """Windows of drift detection, and bounds of the workers that sketch them."""
+
+    window_s: int = Field(default=3600, ge=1, le=31 * 86_400)
+    """Width of a window in event time; windows begin at multiples of it since 1970, UTC.
+
+    The shorter, the sooner a verdict and the larger the drift must be to be seen in so few rows.
+    """
+    allowed_lateness_s: float = Field(default=60.0, ge=0, le=31 * 86_400)
+    """How long (event time) a window stays open for late events after its end was passed."""
+    idle_timeout_s: float = Field(default=60.0, ge=1, le=86_400)
+    """A partition without events for so long does not keep windows open any more."""
+    max_ahead_s: float = Field(default=60.0, ge=0, le=86_400)
+    """An event time further ahead of the event's append time is not believed: it counts nowhere."""
+    flush_interval_s: float = Field(default=5.0, ge=0.1, le=600)
+    """How often a worker publishes what it has sketched, and then acknowledges it."""
+    max_rows_per_piece: int = Field(default=50_000, ge=100, le=1_000_000)
+    """... or at once when it holds this many rows."""
+    max_buffered_bytes: int = Field(default=64 * 2**20, ge=2**20)
+    """Bytes of frames held; from half of it a worker publishes at once, at all of it it pauses."""
+    entity_limit: int = Field(default=2048, ge=0, le=100_000)
+    """Entities counted exactly in a sketch, beyond them a random sample of so many; 0 counts none.
+
+    The same for all workers of a pipeline: sketches with different limits do not merge.
+    """
+    sample_rows: int = Field(default=200, ge=0, le=10_000)
+    """Rows that a sketch keeps as a random sample, fewer where they are wide; 0 keeps none.
+
+    The same for all workers of a pipeline.
+    """
+
+
 class LoggingSettings(Section):
     """Where log lines go and what they look like."""
 
@@ -173,6 +205,7 @@ class Settings(Section):
     clickhouse: ClickHouseSettings = ClickHouseSettings()
     scoring: ScoringSettings = ScoringSettings()
     log: LogSettings = LogSettings()
+    drift: DriftSettings = DriftSettings()
     logging: LoggingSettings = LoggingSettings()
     local: LocalSettings = LocalSettings()
 

@@ -43,3 +43,13 @@ OUTPUTS_GROWN = Counter(
     "Times outputs had fewer partitions than their source",
     ["topic"],
 )
+DRIFT_ROWS = Counter("thalweg_drift_rows", "Rows sketched for drift", ["model_version"])
+DRIFT_ROWS_LEFT_OUT = Counter(
+    "thalweg_drift_rows_left_out",
+    "Rows in no sketch: no_reference, ahead (of their append time), repeated (by a scorer)",
+    ["reason"],
+)
+DRIFT_PIECES = Counter("thalweg_drift_pieces", "Sketches of pieces of a window published")
+DRIFT_SOURCE_GAPS = Counter(
+    "thalweg_drift_source_gaps", "Times frames of a source partition did not join up"
+)

@@ -11,6 +11,7 @@ from thalweg.context import DataDir, PipelineName, live_settings
 class Stage(StrEnum):
     SCORE = "score"
     LOG = "log"
+    SKETCH = "sketch"
 
 
 def register(app: typer.Typer) -> None:
@@ -27,8 +28,11 @@ def worker(
 
     settings = live_settings(data_dir, pipeline=pipeline)
     configure(settings.logging)
-    if stage is Stage.SCORE:
-        from stream_processors.score import run
-    else:
-        from stream_processors.log_predictions import run
+    match stage:
+        case Stage.SCORE:
+            from stream_processors.score import run
+        case Stage.LOG:
+            from stream_processors.log_predictions import run
+        case Stage.SKETCH:
+            from stream_processors.sketch_drift import run
     run(settings)
