@@ -105,9 +105,10 @@ def make_live(settings: Settings, done: Bootstrapped, before: dict[str, int]) ->
     """
     from storage.client import connect
     from storage.migrate import migrate
-    from stream_processors.topics import create_pipeline_topics
+    from stream_processors.topics import create_pipeline_topics, create_shared_topics
 
-    topics = create_pipeline_topics(settings.kafka, done.pipeline.name)
+    kafka = settings.kafka
+    topics = [*create_shared_topics(kafka), *create_pipeline_topics(kafka, done.pipeline.name)]
     with connect(settings.clickhouse) as client:
         migrate(client, settings.clickhouse)
     state = read_state(settings.data_dir)

@@ -128,7 +128,7 @@ class LocalStack:
 
     def _follow_pipelines(self) -> None:
         """Give every new pipeline topics and workers; restart the workers of a changed one."""
-        from stream_processors.topics import create_pipeline_topics
+        from stream_processors.topics import create_pipeline_topics, create_shared_topics
 
         store = self._settings.store
         for name in list_pipelines(store):
@@ -140,7 +140,8 @@ class LocalStack:
                 for process in self._workers[name]:
                     process.replace()
             else:
-                topics = create_pipeline_topics(self._settings.kafka, name)
+                kafka = self._settings.kafka
+                topics = [*create_shared_topics(kafka), *create_pipeline_topics(kafka, name)]
                 log.info("pipeline_found", pipeline=name, new_topics=topics)
                 self._workers[name] = [
                     self._supervisor.start(Worker(self._settings, stage, name).service())
