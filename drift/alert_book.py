@@ -203,7 +203,7 @@ class AlertBook:
             segment=segment,
             opened_at_ms=window.closed_at_ms,
             updated_at_ms=window.closed_at_ms,
-            change_point_ms=_at_most(signal.change_point_ms, window.end_ms),
+            change_point_ms=_earlier(signal.change_point_ms, window.end_ms),
             contributions=signal.contributions,
             n_windows=1,
             level=AlertLevel(signal.level),
@@ -216,7 +216,7 @@ def _as_of(entry: _Open, signal: Signal, window: Window) -> DriftAlert:
     """The open alert with this window's numbers; its level only rises."""
     before = entry.alert
     # An estimate after the window that first noticed is another change than the one alerted.
-    change = _at_most(signal.change_point_ms, entry.opened_end_ms)
+    change = _earlier(signal.change_point_ms, entry.opened_end_ms)
     large = before.level is AlertLevel.ALERT or signal.level is Level.ALERT
     return replace(
         before,
@@ -249,8 +249,8 @@ def _measured(signal: Signal, window: Window) -> dict[str, Any]:
     }
 
 
-def _at_most(change_point_ms: int | None, end_ms: int) -> int | None:
-    return None if change_point_ms is None or change_point_ms > end_ms else change_point_ms
+def _earlier(change_point_ms: int | None, end_ms: int) -> int | None:
+    return None if change_point_ms is None or change_point_ms >= end_ms else change_point_ms
 
 
 class _State(msgspec.Struct):

@@ -121,6 +121,23 @@ def test_an_effect_that_swings_is_told_once_in_as_many_windows_as_the_rules_say(
     assert min(np.diff(rows)) >= 4
 
 
+def test_quiet_windows_count_towards_the_distance_of_updates() -> None:
+    alerts = book(quiet_windows=3, windows_between_updates=3)
+    alerts.close(window(0), [signal(effect=0.1)])
+    alerts.close(window(1), [])
+    alerts.close(window(2), [])
+    assert len(alerts.close(window(3), [signal(effect=0.3)])) == 1
+
+
+def test_what_contributed_is_kept_until_it_is_known_anew() -> None:
+    alerts = book()
+    shares = (("amount", 0.7), ("country", 0.3))
+    told = Signal(Subject.FEATURE, "amount", Level.NOTICE, result(), contributions=shares)
+    alerts.close(window(0), [told])
+    (risen,) = alerts.close(window(1), [signal(level=Level.ALERT)])
+    assert risen.contributions == shares
+
+
 def test_it_is_resolved_after_as_many_quiet_windows_as_the_rules_say() -> None:
     alerts = book(quiet_windows=3)
     (opened,) = alerts.close(window(0), [signal()])
@@ -187,6 +204,8 @@ def test_the_change_point_is_the_latest_estimate_of_the_change_that_was_noticed(
     alerts.close(window(4), [signal(change_point_ms=2 * MINUTE)])
     alerts.close(window(5), [signal(change_point_ms=3 * MINUTE)])
     assert alerts.open_alerts[0].change_point_ms == 3 * MINUTE
+    alerts.close(window(6), [signal(change_point_ms=5 * MINUTE)])
+    assert alerts.open_alerts[0].change_point_ms == 3 * MINUTE, "its first window ended before"
     alerts.close(window(9), [signal(change_point_ms=8 * MINUTE)])
     alerts.close(window(10), [signal(change_point_ms=None)])
     assert alerts.open_alerts[0].change_point_ms == 3 * MINUTE

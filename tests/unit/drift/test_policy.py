@@ -157,6 +157,11 @@ def test_a_severe_realised_loss_needs_no_quorum_and_is_cut_where_it_began() -> N
     assert decision.request is not None
     assert decision.request.training_from_ms == CHANGE - HOUR
     assert "needs no quorum" in decision.request.reason
+    # One signal of two says nothing of when the change was.
+    lone = replace(silent, signals=(open_signal(change_point_ms=NOW - HOUR),))
+    request = decide(lone, NOW, policy(severe_harm=0.2, quorum=2, min_labelled_rows=100)).request
+    assert request is not None
+    assert request.training_from_ms == CHANGE - HOUR
     for other in (
         reading(loss=0.3, realised=False),
         reading(loss=0.21),
@@ -184,8 +189,18 @@ def test_the_training_window_is_no_longer_than_the_policy_allows() -> None:
 
 
 def test_a_change_that_event_time_has_not_reached_is_no_training_window() -> None:
-    ahead = state(signals=(open_signal(change_point_ms=NOW),))
+    ahead = state(
+        signals=(open_signal(change_point_ms=NOW),),
+        label_starts_ms=(NOW,),
+        label_counts=(10_000,),
+    )
     assert unmet(decide(ahead, NOW, policy())) == {"labels"}
+
+
+def test_a_request_of_24_hours_ago_is_no_longer_in_the_budget() -> None:
+    short = policy(cool_down_s=0, budget_per_day=1)
+    assert decide(state(requests_ms=(NOW - DAY,)), NOW, short).requested
+    assert not decide(state(requests_ms=(NOW - DAY + 1,)), NOW, short).requested
 
 
 def test_a_budget_of_nothing_never_asks() -> None:
