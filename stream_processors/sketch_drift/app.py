@@ -40,7 +40,7 @@ def create_sketch_app(settings: Settings) -> faust.App:
     )
     app = create_app(settings, "sketch", BatchOptions(kafka=settings.kafka, limits=limits))
     scored_batches = app.topic(names.scored_batches, schema=BatchSchema())
-    references = References(settings.store, pipeline.name)
+    references = References(settings.store)
     shape = Shape(
         pipeline=pipeline.name,
         window_ms=drift.window_s * 1000,

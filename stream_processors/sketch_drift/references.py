@@ -19,13 +19,10 @@ LOOK_AGAIN_S = 30.0
 
 
 class References:
-    """The references of one pipeline's models, by version, read when a version is first seen."""
+    """The references of the models in a store, by version, read when a version is first seen."""
 
-    def __init__(
-        self, store: Path, pipeline: str, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, store: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = ModelStore(store)
-        self._pipeline = pipeline
         self._clock = clock
         self._known: dict[str, Watched] = {}
         self._looked_at: dict[str, float] = {}
@@ -52,8 +49,7 @@ class References:
         for sha256 in self._store.sha256s():
             try:
                 directory = self._store.path(sha256)
-                manifest = read_manifest(directory)
-                if (manifest.pipeline, manifest.version) != (self._pipeline, version):
+                if read_manifest(directory).version != version:
                     continue
                 reference = decode_reference(read_reference(directory))
             except (ThalwegError, ValueError) as error:
