@@ -25,8 +25,9 @@ class Merged:
 def merge_once(pieces: Iterable[Sketch]) -> Merged:
     """Merge `pieces` so that no offset counts twice; the same bits in whatever order they come.
 
-    Pieces of one range of one source partition each (what workers publish) are chosen so that the
-    most offsets are covered; as replays begin at a committed offset, that is all of them. Among
+    Pieces of one range of one source partition each (what workers publish) are chosen so that they
+    hold the most rows; as replays begin at a committed offset, that is all of them. (Those that
+    cover the most offsets need not: a worker publishes nothing of a flush without rows.) Among
     pieces of several ranges the largest go first, which may miss some: see `missed`. A piece that
     covers nothing counts always once. Raises ValueError for no pieces, or for pieces of different
     windows, versions or segments.
@@ -64,7 +65,7 @@ def _choose_broad(pieces: Sequence[Sketch]) -> list[Sketch]:
 
 
 def _choose_single(pieces: Sequence[Sketch]) -> list[Sketch]:
-    """Disjoint pieces that cover the most offsets (weighted interval scheduling), each source."""
+    """Disjoint pieces that hold the most rows (weighted interval scheduling), each source."""
     by_source: dict[object, list[tuple[Range, Sketch]]] = {}
     for piece in pieces:
         only = piece.coverage.only_range
@@ -74,15 +75,16 @@ def _choose_single(pieces: Sequence[Sketch]) -> list[Sketch]:
 
 
 def _schedule(found: list[tuple[Range, Sketch]]) -> list[Sketch]:
-    """Kleinberg and Tardos, Algorithm Design, 6.1; with equal cover, the fewest pieces."""
+    """Kleinberg and Tardos, Algorithm Design, 6.1; of equal rows those that cover the most offsets,
+    of these the fewest pieces."""
     found.sort(key=lambda item: (item[0][1], item[0][0]))
     ends = [end for (_, end), _ in found]
-    best: list[tuple[int, int]] = [(0, 0)]  # of the first i: offsets covered, minus pieces used
+    best: list[tuple[int, int, int]] = [(0, 0, 0)]  # of the first i: rows, offsets, minus pieces
     before = []
-    for i, ((begin, end), _) in enumerate(found):
+    for i, ((begin, end), piece) in enumerate(found):
         before.append(bisect_right(ends, begin, 0, i))
-        covered, pieces = best[before[i]]
-        best.append(max(best[i], (covered + end - begin, pieces - 1)))
+        rows, covered, pieces = best[before[i]]
+        best.append(max(best[i], (rows + piece.n, covered + end - begin, pieces - 1)))
     chosen = []
     i = len(found)
     while i:

@@ -158,6 +158,7 @@ def _producer_options(scoring: ScoringSettings) -> dict[str, str | int | float |
         "enable.idempotence": True,
         "enable.gapless.guarantee": True,
         "acks": "all",
+        "partitioner": "murmur2_random",  # where a message goes by its key, as with Java clients
         "linger.ms": scoring.linger_ms,
         "delivery.timeout.ms": 0,  # never; a batch's own time-out ends the process instead
         "queue.buffering.max.messages": 4 * scoring.max_in_flight_events + 100_000,

@@ -149,9 +149,6 @@ def test_workers_cuts_and_scorers_that_repeat_frames_make_no_difference(
     check(n_workers, seed, sparse, torn=False)
 
 
-@pytest.mark.xfail(
-    reason="merge_once prefers the pieces that cover most, which now and then hold fewer rows"
-)
 @pytest.mark.parametrize("n_workers", [1, 2, 5])
 @settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @example(seed=10, sparse=True)
