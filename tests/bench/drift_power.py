@@ -164,7 +164,7 @@ def false_alarm_table(table: dict[str, dict[str, int]], sizes: Sizes) -> str:
     n = sizes.n_stable * sizes.stable_windows
     lines = _heading("stable stream")
     for stream, counts in table.items():
-        cells = [f"{1000 * counts[name] / n:.3g}" for name in CONTENDERS]
+        cells = [f"{1000 * counts[name] / n:,.1f}" for name in CONTENDERS]
         lines.append(f"| {stream}, {n:,} windows | {' | '.join(cells)} |")
     return "\n".join(lines)
 
