@@ -1,6 +1,7 @@
 """Topics on the cluster: create what a pipeline needs, and see what is there."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ log = structlog.get_logger()
 
 TIMEOUT_S = 30.0
 BROKER_WAIT_S = 5.0
+SETTLE_S, SETTLE_POLL_S = 5.0, 0.1
+"""Partitions of a topic just created have no leader for a moment."""
+
+_UNSETTLED = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
 
 # Untyped in confluent-kafka.
 _latest = cast(Callable[[], OffsetSpec], OffsetSpec.latest)
@@ -118,11 +123,15 @@ def _offsets(
     }
     if not wanted:
         return {}
-    futures = admin_client(kafka).list_offsets(wanted, request_timeout=TIMEOUT_S)
-    try:
-        return {(tp.topic, tp.partition): _result(future).offset for tp, future in futures.items()}
-    except KafkaException as error:
-        raise _mapped(error, "cannot read the offsets of topics") from error
+    until = time.monotonic() + SETTLE_S
+    while True:
+        futures = admin_client(kafka).list_offsets(wanted, request_timeout=TIMEOUT_S)
+        try:
+            return {(tp.topic, tp.partition): _result(each).offset for tp, each in futures.items()}
+        except KafkaException as error:
+            if _code(error) not in _UNSETTLED or time.monotonic() > until:
+                raise _mapped(error, "cannot read the offsets of topics") from error
+        time.sleep(SETTLE_POLL_S)
 
 
 def committed_offsets(

@@ -20,6 +20,7 @@ from stream_processors.topics import (
     create_shared_topics,
     describe,
 )
+from tests.deployment import until
 from tests.golden.messages import ALERT, REQUEST
 from thalweg.main import app
 
@@ -69,6 +70,8 @@ def test_the_status_names_shared_topics_once_however_many_pipelines_there_are(
     for pipeline in pipelines:
         create_pipeline_topics(settings, pipeline)
 
+    # Apache Kafka lists a new topic a moment after it said that it made it.
+    until(lambda: len(topic_status(settings, pipelines)) >= 2 * 5 + 3, 20)
     found = [each.name for each in topic_status(settings, pipelines)]
 
     assert len(found) == len(set(found)) == 2 * 5 + 3
