@@ -3,33 +3,24 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from schemas.errors import TransientError
 from schemas.features import FeatureSchema
-from schemas.frames import Frame, decode_frame
+from schemas.frames import Frame
 from schemas.settings import ClickHouseSettings, LogSettings
 from storage.blocks import BlockBuilder
 from storage.client import connect
 from storage.migrate import migrate
 from storage.prediction_log import PredictionLog
 from stream_processors import metrics
-from stream_processors.transport import RawBatch
+from stream_processors.scored_frames import Gathered, gather, until_one_ends
 
 log = structlog.get_logger()
 
 FIRST_RETRY_MS = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Gathered:
-    """One Faust event and the frames in it."""
-
-    event: Any
-    frames: list[Frame]
 
 
 class LogWriter:
@@ -58,24 +49,11 @@ class LogWriter:
 
     async def run(self, stream: Any) -> None:
         """Gather and insert until the stream ends or something fails for good."""
-        inserting = asyncio.create_task(self._insert_all())
-        gathering = asyncio.create_task(self._gather_all(stream))
-        try:
-            done, _ = await asyncio.wait(
-                {inserting, gathering}, return_when=asyncio.FIRST_COMPLETED
-            )
-            for task in done:
-                task.result()
-        finally:
-            inserting.cancel()
-            gathering.cancel()
+        await until_one_ends(self._insert_all(), self._gather_all(stream))
 
     async def _gather_all(self, stream: Any) -> None:
-        async for event in stream.noack().events():
-            batch: RawBatch = event.value
-            frames = _frames(batch)
-            n_rows = sum(frame.rows.num_rows for frame in frames)
-            self._block.add(Gathered(event, frames), n_rows, sum(map(len, batch.messages)))
+        async for each in gather(stream):
+            self._block.add(each, each.n_rows, each.n_bytes)
             self._changed.set()
 
     async def _insert_all(self) -> None:
@@ -119,21 +97,3 @@ class LogWriter:
             prediction_log.describe(self._schema)
             self._log = prediction_log
         return self._log.insert(frames)
-
-
-def _frames(batch: RawBatch) -> list[Frame]:
-    """The frames of a run; what is none is said and left out, and its offsets show as a gap."""
-    frames = []
-    for message in batch.messages:
-        try:
-            frames.append(decode_frame(message.value() or b""))
-        except ValueError as error:
-            log.error(
-                "not_a_scored_batch",
-                topic=batch.tp.topic,
-                partition=batch.tp.partition,
-                offset=message.offset(),
-                error=str(error),
-            )
-            metrics.BAD_FRAMES.inc()
-    return frames

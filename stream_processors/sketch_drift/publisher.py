@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
 
@@ -12,11 +11,11 @@ from faust.types import TP
 
 from drift.coverage import Source
 from drift.sketch import Sketch
-from schemas.frames import Frame, decode_frame
 from schemas.settings import DriftSettings
 from storage.blocks import BlockBuilder
 from stream_processors import metrics
 from stream_processors.outbox import Messages
+from stream_processors.scored_frames import Gathered, gather, until_one_ends
 from stream_processors.sketch_drift.gatherer import Gatherer
 from stream_processors.transport import RawBatch
 
@@ -45,14 +44,6 @@ class Publisher(Protocol):
     """The part of an Outbox that is used here."""
 
     def publish(self, partition: int, outputs: list[Messages]) -> "asyncio.Future[None]": ...
-
-
-@dataclass(frozen=True, slots=True)
-class Gathered:
-    """One Faust event and the frames in it."""
-
-    event: Any
-    frames: list[Frame]
 
 
 class SketchPublisher:
@@ -96,24 +87,11 @@ class SketchPublisher:
 
     async def run(self, stream: Any) -> None:
         """Gather and publish until the stream ends or something fails."""
-        publishing = asyncio.create_task(self._publish_all())
-        gathering = asyncio.create_task(self._gather_all(stream))
-        try:
-            done, _ = await asyncio.wait(
-                {publishing, gathering}, return_when=asyncio.FIRST_COMPLETED
-            )
-            for task in done:
-                task.result()
-        finally:
-            publishing.cancel()
-            gathering.cancel()
+        await until_one_ends(self._publish_all(), self._gather_all(stream))
 
     async def _gather_all(self, stream: Any) -> None:
-        async for event in stream.noack().events():
-            batch: RawBatch = event.value
-            frames = _frames(batch)
-            n_rows = sum(frame.rows.num_rows for frame in frames)
-            self._block.add(Gathered(event, frames), n_rows, sum(map(len, batch.messages)))
+        async for each in gather(stream):
+            self._block.add(each, each.n_rows, each.n_bytes)
 
     async def _publish_all(self) -> None:
         while True:
@@ -176,21 +154,3 @@ class SketchPublisher:
 
 def _encode(pieces: Iterator[Sketch]) -> list[bytes]:
     return [piece.encode() for piece in islice(pieces, MAX_PIECES_AT_ONCE)]
-
-
-def _frames(batch: RawBatch) -> list[Frame]:
-    """The frames of a run; what is none is said and left out, and shows as a gap of the source."""
-    frames = []
-    for message in batch.messages:
-        try:
-            frames.append(decode_frame(message.value() or b""))
-        except ValueError as error:
-            log.error(
-                "not_a_scored_batch",
-                topic=batch.tp.topic,
-                partition=batch.tp.partition,
-                offset=message.offset(),
-                error=str(error),
-            )
-            metrics.BAD_FRAMES.inc()
-    return frames
