@@ -56,9 +56,13 @@ def test_it_says_where_and_what_it_is_and_ends_cleanly(
 
 
 def test_a_killed_one_is_started_again_on_the_same_directory(tmp_path: Path) -> None:
-    for _ in range(2):
-        with running(tmp_path, free_port()):
-            pass
+    ports = free_port(), free_port()
+    for port in ports:
+        with running(tmp_path, port) as broker:
+            os.kill(broker.pid, signal.SIGKILL)
+            output, _ = broker.communicate(timeout=10)
+        assert broker.returncode == -signal.SIGKILL
+        assert f"127.0.0.1:{port} " in output
 
 
 def test_a_second_one_on_the_same_directory_names_the_first(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from deploy.local.broker.options import OPTIONS
 
 
 def test_every_default_is_a_value_of_its_option() -> None:
-    for option in OPTIONS.values():
+    for name, option in OPTIONS.items():
         option.read(option.default)
+        assert topic_config({name: option.default}) == topic_config({}), name
 
 
 def test_the_defaults_are_kafkas_but_for_the_segment_size() -> None:
@@ -24,22 +25,25 @@ def test_the_defaults_are_kafkas_but_for_the_segment_size() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("name", "value", "same_as"),
     [
-        ("retention.ms", " 5 "),
-        ("retention.ms", "+5"),
-        ("retention.ms", "-1"),
-        ("preallocate", "TRUE"),
-        ("cleanup.policy", "compact, delete"),
-        ("cleanup.policy", "delete,delete"),
-        ("cleanup.policy", ""),
-        ("min.insync.replicas", "2"),
-        ("compression.gzip.level", "-1"),
-        ("min.cleanable.dirty.ratio", "1"),
+        ("retention.ms", " 5 ", "5"),
+        ("retention.ms", "+5", "5"),
+        ("retention.ms", "-1", "-1"),
+        ("preallocate", "TRUE", "true"),
+        ("cleanup.policy", "compact, delete", "delete,compact"),
+        ("cleanup.policy", "delete,delete", "delete"),
+        ("cleanup.policy", "", ""),
+        ("min.insync.replicas", "2", "2"),
+        ("compression.gzip.level", "-1", "-1"),
+        ("min.cleanable.dirty.ratio", "1", "1.0"),
     ],
 )
-def test_values_that_kafka_takes(name: str, value: str) -> None:
-    topic_config({name: value})
+def test_values_that_kafka_takes_mean_what_they_mean_there(
+    name: str, value: str, same_as: str
+) -> None:
+    assert OPTIONS[name].read(value.strip()) == OPTIONS[name].read(same_as)
+    assert topic_config({name: value}) == topic_config({name: same_as})
 
 
 @pytest.mark.parametrize(
