@@ -83,9 +83,12 @@ class Worker:
             os.kill(self.process.pid, signal.SIGCONT)
 
     def stop(self) -> int:
-        """SIGTERM; returns the exit status after the drain."""
+        """SIGTERM; returns the exit status after the drain, and prints why it is not 0."""
         self.process.terminate()
-        return self.process.wait(40)
+        status = self.process.wait(40)
+        if status != 0:
+            print(f"{self.stage} ended with {status}:\n{self.log_path.read_text()[-6000:]}")
+        return status
 
 
 @dataclass(frozen=True)

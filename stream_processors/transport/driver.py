@@ -106,7 +106,10 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]
             log.warning("commit_refused", error=repr(error))
             return False
         except Exception as error:
-            await self.crash(error)
+            if self.should_stop:  # what is not committed is replayed; the stop itself went well
+                log.warning("last_commit_failed", error=repr(error))
+            else:
+                await self.crash(error)
             return False
         now = monotonic()
         self.tp_last_committed_at.update(dict.fromkeys(offsets, now))
