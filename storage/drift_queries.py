@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from schemas.drift_events import DriftAlert, RetrainingDecision
 from storage.client import Client
-from storage.drift_tables import DriftMetric
+from storage.drift_tables import DriftMetric, DriftWindow
 
 MAX_ROWS = 1000
 
@@ -142,6 +143,32 @@ def window_metrics(
     return _metrics(rows)
 
 
+def closed_windows(
+    client: Client,
+    pipeline: str,
+    *,
+    model_version: str | None = None,
+    segment: str = "",
+    limit: int = MAX_ROWS,
+) -> list[DriftWindow]:
+    """The newest `limit` closed windows of a segment, in their order."""
+    rows = client.query(
+        "SELECT pipeline, model_version, toUnixTimestamp64Milli(window_start), "
+        "toUnixTimestamp64Milli(window_end), segment, columns, n_rows, counts, psi, p_value, "
+        "e_value, arl0, n_noticed FROM drift_windows "
+        "WHERE pipeline = {pipeline:String} AND segment = {segment:String} "
+        "AND ({version:String} = '' OR model_version = {version:String}) "
+        "ORDER BY window_end DESC, window_start DESC, model_version LIMIT {limit:UInt32}",
+        {
+            "pipeline": pipeline,
+            "segment": segment,
+            "version": model_version or "",
+            "limit": limit,
+        },
+    )
+    return [_window(row) for row in rows][::-1]
+
+
 def quality_history(
     client: Client,
     pipeline: str,
@@ -194,6 +221,14 @@ def _alerts(rows: Iterable[Sequence[Any]]) -> list[DriftAlert]:
 def _metrics(rows: Iterable[Sequence[Any]]) -> list[DriftMetric]:
     names = DriftMetric.__slots__
     return [msgspec.convert(dict(zip(names, row, strict=True)), DriftMetric) for row in rows]
+
+
+def _window(row: Sequence[Any]) -> DriftWindow:
+    fields = dict(zip(DriftWindow.__slots__, row, strict=True))
+    kinds = {"counts": np.int64, "psi": np.float64, "p_values": np.float64}
+    return DriftWindow(
+        **fields | {name: np.array(fields[name], dtype=kind) for name, kind in kinds.items()}
+    )
 
 
 def _as(kind: type[Any], row: Sequence[Any], tag: str | None = None) -> Any:

@@ -9,7 +9,9 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from schemas.drift_events import AlertKind, AlertLevel, DriftAlert, RetrainingDecision, finite
 from storage.client import Client
@@ -41,6 +43,33 @@ class DriftMetric:
     n_window: int
     noticed: bool
     level: AlertLevel | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DriftWindow:
+    """A closed window of one model version and segment ("" for all rows), as it was held against
+    the reference.
+
+    `columns` is the fingerprint of the reference's columns, in whose order `counts` int64[n_bins]
+    (as `Reference.counts`), `psi` float64[n_columns] (corrected for chance) and `p_values`
+    float64[n_columns] (each the smallest of a column's tests) lie; NaN is kept. `e_value` is e-SR's
+    evidence after the window, None where none is kept. `arl0`: the stated rate in force.
+    `n_noticed` answers of detectors were noticed at it.
+    """
+
+    pipeline: str
+    model_version: str
+    window_start_ms: int
+    window_end_ms: int
+    segment: str
+    columns: str
+    n_rows: int
+    counts: NDArray[np.int64]
+    psi: NDArray[np.float64]
+    p_values: NDArray[np.float64]
+    e_value: float | None
+    arl0: float
+    n_noticed: int
 
 
 class QualitySource(StrEnum):
@@ -76,8 +105,8 @@ class DriftLog:
     """Writes what detectors, the label join and the policy have to say, of any pipeline.
 
     The tables must be there (`storage.migrate`). An insert is in them when it returns; when it
-    raises, any part of it may be: insert again. Of a metric, an alert's state and a decision the
-    first insert shows; of a measure of quality the latest measurement.
+    raises, any part of it may be: insert again. Of a metric, a window, an alert's state and a
+    decision the first insert shows; of a measure of quality the latest measurement.
     """
 
     def __init__(self, client: Client) -> None:
@@ -85,6 +114,9 @@ class DriftLog:
 
     def insert_metrics(self, metrics: Sequence[DriftMetric]) -> None:
         self._insert("drift_metric_log", metrics_table(metrics))
+
+    def insert_windows(self, windows: Sequence[DriftWindow]) -> None:
+        self._insert("drift_window_log", windows_table(windows))
 
     def insert_alerts(self, alerts: Sequence[DriftAlert]) -> None:
         self._insert("drift_alert_log", alerts_table(alerts))
@@ -122,6 +154,14 @@ _RESULT_TYPES = {
 }
 
 _METRIC_TYPES = _WINDOW_TYPES | _RESULT_TYPES | {"noticed": pa.bool_()}
+
+_CLOSED_TYPES = _WINDOW_TYPES | {
+    "columns": TEXT,
+    "n_rows": COUNT,
+    "e_value": REAL,
+    "arl0": REAL,
+    "n_noticed": COUNT,
+}
 
 _ALERT_TYPES = (
     _WINDOW_TYPES
@@ -162,6 +202,18 @@ _DECISION_TYPES = {
 def metrics_table(metrics: Sequence[DriftMetric]) -> pa.Table:
     """Rows of `drift_metric_log`."""
     return pa.table(_columns(metrics, _METRIC_TYPES))
+
+
+def windows_table(windows: Sequence[DriftWindow]) -> pa.Table:
+    """Rows of `drift_window_log`."""
+    return pa.table(
+        _columns(windows, _CLOSED_TYPES)
+        | {
+            "counts": pa.array([each.counts for each in windows], pa.list_(COUNT)),
+            "psi": pa.array([each.psi for each in windows], pa.list_(REAL)),
+            "p_value": pa.array([each.p_values for each in windows], pa.list_(REAL)),
+        }
+    )
 
 
 def alerts_table(alerts: Sequence[DriftAlert]) -> pa.Table:
