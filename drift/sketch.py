@@ -45,7 +45,8 @@ class Sketch:
     """Immutable: `update` and `merge` return another one.
 
     `coverage`: the rows of this window and segment in these offsets, all of them, are in `summary`.
-    `entities` is None where rows have no entity key, `sample` where none is asked for.
+    `entities` is None where rows have no entity key, `sample` where none is asked for. `latest_ms`
+    is the latest event time of its rows, as far as it was told: what moves the watermark.
     """
 
     key: SketchKey
@@ -53,6 +54,7 @@ class Sketch:
     coverage: Coverage
     entities: EntityTable | None = None
     sample: RowSample | None = None
+    latest_ms: int | None = None
 
     @classmethod
     def empty(
@@ -81,6 +83,7 @@ class Sketch:
         covers: Coverage | None = None,
         entity_hashes: Hashes | None = None,
         place_hashes: Hashes | None = None,
+        latest_ms: int | None = None,
     ) -> "Sketch":
         """This and the rows of `matrix`, float32[n, n_columns], which lie in `covers`.
 
@@ -100,7 +103,8 @@ class Sketch:
         if place_hashes is not None and self.sample is not None:
             sample = RowSample.of(place_hashes, matrix, self.sample.limit)
         summary = summarise(columns, matrix)
-        return self.merge(Sketch(self.key, summary, covers or Coverage(), entities, sample))
+        covers = covers or Coverage()
+        return self.merge(Sketch(self.key, summary, covers, entities, sample, latest_ms))
 
     def merge(self, other: "Sketch") -> "Sketch":
         """Both together; raises ValueError for another key or coverage that overlaps."""
@@ -114,6 +118,7 @@ class Sketch:
             self.coverage.union(other.coverage),
             _merge_if_any(self.entities, other.entities),
             _merge_if_any(self.sample, other.sample),
+            max((t for t in (self.latest_ms, other.latest_ms) if t is not None), default=None),
         )
 
     def covering(self, more: Coverage) -> "Sketch":
@@ -135,6 +140,7 @@ class Sketch:
             entity_limit=self.entities.limit if self.entities else 0,
             entities_below=str(self.entities.below) if self.entities else "",
             sample_limit=self.sample.limit if self.sample else 0,
+            latest_ms=self.latest_ms,
         )
         return pack(MAGIC, header, arrays)
 
@@ -154,6 +160,7 @@ class _Header(msgspec.Struct, frozen=True):
     entity_limit: int
     entities_below: str  # up to 2**64, beyond MessagePack's integers
     sample_limit: int
+    latest_ms: int | None = None
 
 
 def decode_sketch(data: bytes, columns: Columns | None = None) -> Sketch:
@@ -167,7 +174,7 @@ def decode_sketch(data: bytes, columns: Columns | None = None) -> Sketch:
             _check_columns(header, len(summary.counts), columns)
     except ValueError as error:
         raise ValueError(f"not a drift sketch: {error}") from error
-    return Sketch(header.key, summary, coverage, entities, sample)
+    return Sketch(header.key, summary, coverage, entities, sample, header.latest_ms)
 
 
 def _check_columns(header: _Header, n_bins: int, columns: Columns) -> None:

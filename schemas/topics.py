@@ -16,6 +16,7 @@ class Topic(StrEnum):
     DRIFT_SKETCHES = "drift-sketches"
     DRIFT_ALERTS = "drift-alerts"
     RETRAINING_REQUESTS = "retraining-requests"
+    DRIFT_STATE = "drift-state"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,13 @@ SHARED_TOPICS = {
         TopicSpec(Topic.DRIFT_SKETCHES, "pipeline", 14 * DAY_MS, max_message_bytes=2 * MIB),
         TopicSpec(Topic.DRIFT_ALERTS, "pipeline", 90 * DAY_MS),
         TopicSpec(Topic.RETRAINING_REQUESTS, "pipeline", 90 * DAY_MS),
+        TopicSpec(
+            Topic.DRIFT_STATE,
+            "pipeline/stage/name",
+            -1,
+            max_message_bytes=2 * MIB,
+            cleanup_policy="compact",
+        ),
     )
 }
 """The topics that exist once per deployment, all pipelines on them: one pipeline's messages stay in
@@ -116,6 +124,10 @@ class TopicNames:
     @property
     def drift_alerts(self) -> str:
         return self.of(Topic.DRIFT_ALERTS)
+
+    @property
+    def drift_state(self) -> str:
+        return self.of(Topic.DRIFT_STATE)
 
     @property
     def retraining_requests(self) -> str:

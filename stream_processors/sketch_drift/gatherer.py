@@ -212,4 +212,5 @@ class Gatherer:
             covers,
             hash_row_entities(rows, source) if entity_limit else None,
             hash_places(source, rows.offsets) if sample_limit else None,
+            latest_ms=int(rows.event_times_ms.max()),
         )

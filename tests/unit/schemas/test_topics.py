@@ -25,6 +25,7 @@ def test_pipelines_of_a_deployment_share_names_that_carry_the_prefix_only() -> N
     names = TopicNames("fraud", "staging.")
     assert names.drift_sketches == "staging.drift-sketches"
     shared = {names.drift_sketches, names.drift_alerts, names.retraining_requests}
+    shared.add(names.drift_state)
     assert {names.of(topic) for topic in SHARED_TOPICS} == shared
     other = TopicNames("churn", "staging.")
     assert {other.of(topic) for topic in SHARED_TOPICS} == shared
