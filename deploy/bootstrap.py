@@ -56,7 +56,8 @@ def bootstrap_file(
 ) -> Bootstrapped:
     """Make or renew the pipeline `name` (default: the file's name) from a labelled file.
 
-    The same file again changes nothing, but for a model without a drift reference, which gets one.
+    The same file again changes nothing, but for a model without a drift reference or its quality at
+    release, which gets them.
     Raises ConfigurationError when a pipeline of that name has other features and `replace` is not
     given.
     """
@@ -82,7 +83,8 @@ def bootstrap_file(
 def bootstrap_fraud(settings: Settings, name: str) -> Bootstrapped:
     """Make the pipeline `name` of synthetic fraud events; one that is there stays as it is.
 
-    Except that one whose model has no drift reference is trained once more, which gives it one.
+    Except that one whose model has no drift reference, or no quality at release, is trained once
+    more, which gives it both.
     """
     from producers.fraud import FRAUD_SCHEMA
     from storage.model_store import ModelStore
@@ -90,7 +92,8 @@ def bootstrap_fraud(settings: Settings, name: str) -> Bootstrapped:
     if name in list_pipelines(settings.store):
         there = read_pipeline(settings.store, name)
         _refuse_other_features(there, FRAUD_SCHEMA, None)
-        if read_manifest(ModelStore(settings.store).path(there.model)).reference_sha256:
+        manifest = read_manifest(ModelStore(settings.store).path(there.model))
+        if manifest.reference_sha256 and manifest.quality_sha256:
             return _result(settings, there, Change.UNCHANGED)
     mapping = ColumnMapping(label="label", entity="customer")
     rows = _fraud_rows(HISTORY_EVENTS)

@@ -13,6 +13,8 @@ GOLDEN_FILE = "golden.npz"
 """Golden rows: `features` float32[k, n_features], `scores` float32[k] as the trainer got them."""
 REFERENCE_FILE = "reference.bin"
 """Drift reference: what the rows and scores of training looked like (`drift.reference_bytes`)."""
+QUALITY_FILE = "quality.json"
+"""How good the model was on the rows that training held out (`schemas.quality`)."""
 
 
 class ModelManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -21,7 +23,9 @@ class ModelManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     Its input is `float32[n, n_features]`, its output `float32[n]` or `float32[n, 1]` in 0..1.
     `sha256` is of the ONNX file; `golden_tolerance` bounds |score - golden score|.
     `reference_sha256` is of the file, `reference_version` of what it holds; both are empty for a
-    model without a drift reference, which serves but cannot be watched for drift.
+    model without a drift reference, which serves but cannot be watched for drift. `quality_sha256`
+    is of its quality at release, empty for a model without one, which serves but has no estimate of
+    its live quality and nothing to hold it against.
     """
 
     version: str
@@ -38,6 +42,7 @@ class ModelManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     training: dict[str, str | float | int] = {}
     reference_sha256: str = ""
     reference_version: str = ""
+    quality_sha256: str = ""
 
 
 def read_manifest(directory: Path) -> ModelManifest:

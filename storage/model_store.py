@@ -1,6 +1,7 @@
 """Models by the sha256 of their ONNX file; what is stored under a name never changes.
 
-One thing may come later: a model stored without a drift reference takes the first that is given.
+Two things may come later: a model stored without a drift reference, or without its quality at
+release, takes the first that is given.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from schemas.model import (
     GOLDEN_FILE,
     MANIFEST_FILE,
     MODEL_FILE,
+    QUALITY_FILE,
     REFERENCE_FILE,
     ModelManifest,
     read_manifest,
@@ -40,7 +42,7 @@ class ModelStore:
         sha256 = manifest.sha256
         target = self._models / sha256
         if target.is_dir():
-            _give_reference(directory, manifest, target)
+            _give_missing(directory, manifest, target)
             return sha256
         self._models.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{sha256[:12]}-", dir=self._models))
@@ -88,6 +90,21 @@ def read_reference(directory: Path) -> bytes:
     return _read_verified(directory / REFERENCE_FILE, manifest.reference_sha256)
 
 
+def read_quality(directory: Path) -> bytes:
+    """The quality at release in a model directory, verified; `schemas.quality` decodes it.
+
+    Raises ModelError when the model has none, or when the file is not the one the manifest names.
+    """
+    manifest = read_manifest(directory)
+    if not manifest.quality_sha256:
+        raise ModelError(
+            f"model {manifest.version} has no {QUALITY_FILE}: it serves, but its live quality is"
+            " neither estimated nor held against anything; `thalweg bootstrap` on the rows it was"
+            " trained on makes it"
+        )
+    return _read_verified(directory / QUALITY_FILE, manifest.quality_sha256)
+
+
 def _verified(directory: Path) -> ModelManifest:
     manifest = read_manifest(directory)
     for name, sha256 in _named_files(manifest).items():
@@ -100,6 +117,8 @@ def _named_files(manifest: ModelManifest) -> dict[str, str]:
     files = {MODEL_FILE: manifest.sha256, GOLDEN_FILE: manifest.golden_sha256}
     if manifest.reference_sha256:
         files[REFERENCE_FILE] = manifest.reference_sha256
+    if manifest.quality_sha256:
+        files[QUALITY_FILE] = manifest.quality_sha256
     return files
 
 
@@ -114,26 +133,32 @@ def _read_verified(path: Path, expected: str) -> bytes:
     return data
 
 
-def _give_reference(source: Path, given: ModelManifest, target: Path) -> None:
-    """Store the reference in `source` with the same model in `target` where that has none.
+def _give_missing(source: Path, given: ModelManifest, target: Path) -> None:
+    """Store what `source` knows of the same model in `target` and that one does not: its drift
+    reference, its quality at release.
 
-    Without this, bootstrapping again would never help a model from before there were references.
+    Without this, bootstrapping again would never help a model from before there were such files.
     """
     stored = read_manifest(target)
-    if stored.reference_sha256 or not given.reference_sha256:
+    files: dict[str, bytes] = {}
+    changes: dict[str, str] = {}
+    if given.reference_sha256 and not stored.reference_sha256:
+        files[REFERENCE_FILE] = _read_verified(source / REFERENCE_FILE, given.reference_sha256)
+        changes["reference_sha256"] = given.reference_sha256
+        changes["reference_version"] = given.reference_version
+    if given.quality_sha256 and not stored.quality_sha256:
+        files[QUALITY_FILE] = _read_verified(source / QUALITY_FILE, given.quality_sha256)
+        changes["quality_sha256"] = given.quality_sha256
+    if not files:
         return
-    reference = _read_verified(source / REFERENCE_FILE, given.reference_sha256)
-    manifest = msgspec.structs.replace(
-        stored,
-        reference_sha256=given.reference_sha256,
-        reference_version=given.reference_version,
-    )
+    manifest = msgspec.structs.replace(stored, **changes)
     try:
         # The manifest last: a reader must not find one that names a file which is not there yet.
-        _replace(target / REFERENCE_FILE, reference)
+        for name, data in files.items():
+            _replace(target / name, data)
         _replace(target / MANIFEST_FILE, msgspec.json.format(msgspec.json.encode(manifest)))
     except OSError as error:
-        raise ModelError(f"cannot store {REFERENCE_FILE} in {target}: {error}") from error
+        raise ModelError(f"cannot store {', '.join(files)} in {target}: {error}") from error
 
 
 def _replace(path: Path, data: bytes) -> None:

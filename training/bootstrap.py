@@ -17,6 +17,7 @@ from training.dataset import Floats, check_rows, split
 from training.export import write_model
 from training.fit import FitOptions, Progress, fit
 from training.metrics import average_precision, best_f1_threshold, roc_auc
+from training.quality import add_quality
 from training.reference import add_reference
 
 
@@ -40,8 +41,8 @@ def train_first_model(
     The newest fifth is held out: it stops the training, calibrates the scores, and sets the
     threshold (highest F1). Its measures are in the manifest's `training`. The directory is a new
     temporary one unless given: store it, then delete it. The same seed and rows give the same
-    ONNX file and drift reference (`training.reference`), which `event_times` and `entity_keys`, one
-    a row, are for.
+    ONNX file, quality at release (`training.quality`) and drift reference (`training.reference`),
+    which `event_times` and `entity_keys`, one a row, are for.
 
     Raises ConfigurationError for rows that cannot train a model, ModelError when the exported model
     fails a check.
@@ -78,6 +79,7 @@ def train_first_model(
             training=training,
             now=now(),
         )
+        add_quality(made, sample, truth, seed=seed)
         add_reference(made, features, seed=seed, event_times=event_times, entity_keys=entity_keys)
     return made
 

@@ -41,7 +41,7 @@ def add_reference(
     """
     model = load_model(directory)
     schema = model.manifest.schema
-    rows = np.column_stack((features, _score(model, features))).astype(np.float32, copy=False)
+    rows = np.column_stack((features, score_rows(model, features))).astype(np.float32, copy=False)
     reference = make_reference(
         rows,
         specs_of(schema, score_name(schema)),
@@ -68,6 +68,7 @@ def score_name(schema: FeatureSchema) -> str:
     return name
 
 
-def _score(model: LoadedModel, features: Floats) -> Floats:
+def score_rows(model: LoadedModel, features: Floats) -> Floats:
+    """The model's scores of any number of rows, float32[n]."""
     parts = range(0, len(features), BATCH_ROWS)
     return np.concatenate([model.score(features[at : at + BATCH_ROWS]) for at in parts])

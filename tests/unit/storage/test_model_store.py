@@ -8,8 +8,15 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import ModelError
-from schemas.model import GOLDEN_FILE, MANIFEST_FILE, MODEL_FILE, REFERENCE_FILE, read_manifest
-from storage.model_store import ModelStore, read_reference
+from schemas.model import (
+    GOLDEN_FILE,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    QUALITY_FILE,
+    REFERENCE_FILE,
+    read_manifest,
+)
+from storage.model_store import ModelStore, read_quality, read_reference
 from tests.unit.inference.models import write_model
 
 
@@ -157,3 +164,51 @@ def test_many_may_give_the_same_reference_at_once(tmp_path: Path) -> None:
         list(pool.map(lambda _: store.put(source), range(16)))
     assert read_reference(stored) == b"rows"
     assert len(list(stored.iterdir())) == 4
+
+
+def with_quality(directory: Path, quality: bytes) -> Path:
+    """The model in `directory`, whose manifest now names `quality` too."""
+    fields = json.loads((directory / MANIFEST_FILE).read_bytes())
+    fields["quality_sha256"] = hashlib.sha256(quality).hexdigest()
+    (directory / MANIFEST_FILE).write_text(json.dumps(fields))
+    (directory / QUALITY_FILE).write_bytes(quality)
+    return directory
+
+
+def test_the_quality_at_release_is_stored_with_its_model(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path / "store")
+    stored = store.path(store.put(with_quality(write_model(tmp_path / "model"), b"good")))
+    assert read_quality(stored) == b"good"
+    (stored / QUALITY_FILE).write_bytes(b"best")
+    with pytest.raises(ModelError, match=r"quality\.json: the manifest expects sha256"):
+        read_quality(stored)
+
+
+def test_a_model_from_before_quality_was_stored_serves_and_says_what_it_lacks(
+    tmp_path: Path,
+) -> None:
+    store = ModelStore(tmp_path / "store")
+    stored = store.path(store.put(write_with_reference(tmp_path / "model")))
+    with pytest.raises(ModelError, match=r"model v1 has no quality\.json: it serves, but its live"):
+        read_quality(stored)
+
+
+def test_a_model_without_its_quality_takes_the_first_that_is_given_and_keeps_its_reference(
+    tmp_path: Path,
+) -> None:
+    store = ModelStore(tmp_path / "store")
+    stored = store.path(store.put(write_with_reference(tmp_path / "old", b"first")))
+    store.put(with_quality(write_with_reference(tmp_path / "new", b"second"), b"good"))
+    store.put(with_quality(write_with_reference(tmp_path / "newer", b"third"), b"better"))
+    assert read_reference(stored) == b"first"
+    assert read_quality(stored) == b"good"
+    assert store.put(stored) == stored.name, "what is stored is whole"
+
+
+def test_a_torn_quality_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    source = with_quality(write_model(tmp_path / "model"), b"good")
+    (source / QUALITY_FILE).write_bytes(b"go")
+    store = ModelStore(tmp_path / "store")
+    with pytest.raises(ModelError, match=QUALITY_FILE):
+        store.put(source)
+    assert store.sha256s() == []
