@@ -1,14 +1,15 @@
 """Closed windows of one model held against its reference: every column's tests, and e-SR."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drift.columns import Counts, Kind
-from drift.dependence import CustomerCounts, dependent_test, plan_dependence
+from drift.dependence import Customers, Repeats, dependent_test, plan_dependence
 from drift.e_detector import EDetector, ReferenceTooShortError
+from drift.entities import EntityTable
 from drift.families import StatedRate, notice
 from drift.nulls import Nulls
 from drift.reference import MIN_WINDOWS, Reference
@@ -20,6 +21,11 @@ Floats = NDArray[np.float64]
 
 INDEPENDENT = "chi_square"
 """What a plan says of rows that do not depend on each other: then the G test's null is better."""
+
+CUSTOMERS_UNKNOWN = (
+    "the window does not say whose its rows are: its customers count as new, and as active as those"
+    " of the reference"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +48,14 @@ class Evidence:
 @dataclass(frozen=True, slots=True)
 class WindowVerdict:
     """Everything that a closed window shows. `psi` float64[n_columns] is corrected for chance,
-    `p_values` float64[n_columns] is the smallest of each column's tests."""
+    `p_values` float64[n_columns] is the smallest of each column's tests. `warnings` say what the
+    window lacks for the tests that its reference asks for."""
 
     tested: tuple[Tested, ...]
     p_values: Floats
     psi: Floats
     evidence: Evidence | None
+    warnings: tuple[str, ...] = ()
 
     @property
     def noticed(self) -> tuple[Tested, ...]:
@@ -58,8 +66,8 @@ class WindowMonitor:
     """Tests windows of about `window_rows` rows in order of time.
 
     Rows that depend on each other get the test that the reference asks for (`drift.dependence`);
-    the others the G test of their values, and tests of their missing and unseen rates.
-    `customers` maps a column's place to its counts by customer, for rows with an entity key.
+    the others the G test of their values, and tests of their missing and unseen rates. Where the
+    reference has entities of several rows, customers say how rows depend on each other.
     """
 
     def __init__(
@@ -69,44 +77,49 @@ class WindowMonitor:
         *,
         rate: StatedRate,
         nulls: Nulls,
-        customers: Mapping[int, CustomerCounts] | None = None,
     ) -> None:
         self.reference = reference
         self.rate = rate
         self._nulls = nulls
-        self._customers = customers or {}
         columns = reference.columns
         self._counts = [_column_counts(reference, i) for i in range(len(columns))]
+        self._customers = _customers(reference, self._counts)
         self.plans = [
             plan_dependence(
                 columns.of(reference.blocks, i).astype(np.int64),
                 window_rows,
                 ordered=columns[i].kind is not Kind.CATEGORY,
-                customers=self._customers.get(i),
+                customers=self._customers[i],
             )
             for i in range(len(columns))
         ]
         self._independent = [i for i, plan in enumerate(self.plans) if plan.detector == INDEPENDENT]
         self._dependent = [i for i, plan in enumerate(self.plans) if plan.detector != INDEPENDENT]
-        self._evidence = _e_detector(reference, window_rows, rate)
+        self.e_detector = _e_detector(reference, window_rows, rate)
 
     @property
     def keeps_evidence(self) -> bool:
         """Whether small shifts that last are added up: the reference is long enough."""
-        return self._evidence is not None
+        return self.e_detector is not None
 
     def detector_of(self, column: int) -> str:
         """The test of a column's values."""
         name = self.plans[column].detector
         return "g_test" if name == INDEPENDENT else name
 
-    def check(self, counts: Counts, customer_rows: Counts | None = None) -> WindowVerdict:
-        """Test a window's counts int64[n_bins]; `customer_rows` int64[C] by customer code."""
+    def check(self, counts: Counts, entities: EntityTable | None = None) -> WindowVerdict:
+        """Test a window's counts int64[n_bins] and the entities of its rows.
+
+        A row without an entity counts as one of its own. Without a table, or with an empty one,
+        the verdict warns where the reference's customers matter; otherwise it is not looked at.
+        ValueError for a table that cannot be of this window's rows.
+        """
         columns = self.reference.columns
         windows = [columns.of(counts, i).astype(np.int64) for i in range(len(columns))]
         alpha = self.rate.q_per_family / len(columns)
         results = self._test_independent(windows, alpha)
-        results += self._test_dependent(windows, customer_rows, alpha)
+        repeats = self._repeats(windows, entities)
+        results += self._test_dependent(windows, repeats, alpha)
         p = np.array([result.p_value for _, result in results])
         labels = [str(number) for number in range(len(results))]
         passed = {int(label) for label in notice(p, labels, self.rate.q_per_family).labels}
@@ -121,6 +134,7 @@ class WindowMonitor:
             p_values=smallest,
             psi=self._psi(windows),
             evidence=self._add_evidence(results),
+            warnings=self._warnings(repeats),
         )
 
     def _test_independent(
@@ -133,7 +147,7 @@ class WindowMonitor:
         ]
 
     def _test_dependent(
-        self, windows: Sequence[Counts], customer_rows: Counts | None, alpha: float
+        self, windows: Sequence[Counts], repeats: Repeats | None, alpha: float
     ) -> list[tuple[int, Result]]:
         results = []
         for i in self._dependent:
@@ -143,13 +157,24 @@ class WindowMonitor:
                 windows[i],
                 self.plans[i],
                 alpha=alpha,
-                customers=self._customers.get(i),
-                window_rows=customer_rows,
+                customers=self._customers[i],
+                repeats=repeats,
             )
             results.append((i, dependent.result))
         # What the reference never had does not depend on its neighbours: it is new.
         fresh = [i for i in self._dependent if self._counts[i][-1] == 0]
         return results + self._each(null_rate, fresh, windows, alpha)
+
+    @property
+    def needs_entities(self) -> bool:
+        """Whether a column's test asks whose rows a window's are."""
+        return any(plan.detector == "customer_covariance" for plan in self.plans)
+
+    def _repeats(self, windows: Sequence[Counts], entities: EntityTable | None) -> Repeats | None:
+        moments, n_window = self.reference.customers, int(windows[0].sum()) if windows else 0
+        if not self.needs_entities or moments is None or entities is None or not n_window:
+            return None
+        return moments.repeats(entities, n_window) if len(entities.hashes) else None
 
     def _each(
         self, test: WindowTest, members: Sequence[int], windows: Sequence[Counts], alpha: float
@@ -176,7 +201,7 @@ class WindowMonitor:
         return psi
 
     def _add_evidence(self, results: Sequence[tuple[int, Result]]) -> Evidence | None:
-        if self._evidence is None:
+        if self.e_detector is None:
             return None
         p = np.full(len(self.reference.columns), np.nan)
         for column, result in results:
@@ -185,16 +210,24 @@ class WindowMonitor:
             if result.detector == self.detector_of(column) != "window_scale":
                 p[column] = result.p_value
         effects = [r.effect for c, r in results if r.detector == self.detector_of(c)]
-        result = self._evidence.update(
+        result = self.e_detector.update(
             p,
             n_reference=self.reference.n,
             n_window=max((r.n_window for _, r in results), default=0),
             effect=max(effects, default=0.0),
         )
-        by_column = self._evidence.evidence.mean(axis=1)
+        by_column = self.e_detector.evidence.mean(axis=1)
         total = float(by_column.sum()) or 1.0
-        ranked = self._evidence.ranked()[:5]
+        ranked = self.e_detector.ranked()[:5]
         return Evidence(result, tuple((int(i), float(by_column[i]) / total) for i in ranked))
+
+
+def _customers(reference: Reference, counts: Sequence[Counts]) -> list[Customers | None]:
+    """Of every column; None where no entity has two rows, so that nothing is known of pairs."""
+    moments = reference.customers
+    if moments is None or moments.excess == 0:
+        return [None] * len(counts)
+    return [moments.of_column(reference.columns, i, own) for i, own in enumerate(counts)]
 
 
 def _column_counts(reference: Reference, index: int) -> Counts:
