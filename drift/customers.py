@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drift.columns import Columns, Counts, Matrix
+from drift.dependence import Customers, Repeats
 from drift.entities import REFERENCE_LIMIT, EntityTable, Hashes
 
 Floats = NDArray[np.float64]
@@ -41,9 +42,32 @@ class CustomerMoments:
         """sum n_c^2 / n - 1: how many other rows of its entity a row has, on average."""
         return self.sum_squares / self.n_rows - 1.0
 
-    def overlap(self, window: EntityTable, n_window: int) -> float:
-        """sum n_c^ref n_c^window / (n m); an estimate where a table is a sample."""
-        return self.entities.overlap(window) / (self.n_rows * n_window) if n_window else 0.0
+    @property
+    def n_effective(self) -> float:
+        """(sum n_c^2)^2 / sum n_c^4, at least 1; low rather than high where the table is a sample.
+
+        The squares that a sample of entities leaves unexplained may all be those of one entity.
+        """
+        squares = self.entities.counts.astype(np.float64) ** 2
+        share = self.entities.sampled_share
+        missed = max(0.0, self.sum_squares - float(squares.sum()) / share)
+        fourths = float((squares * squares).sum()) / share + missed * missed
+        return max(1.0, self.sum_squares**2 / fourths)
+
+    def of_column(self, columns: Columns, index: int, counts: Counts) -> Customers:
+        """What the test of a column needs; `counts` int64[B] are the column's."""
+        return Customers(counts, self.covariance(columns, index), self.excess, self.n_effective)
+
+    def repeats(self, window: EntityTable, n_window: int) -> Repeats:
+        """Of a window of `n_window` rows; estimates where a table is a sample of its entities.
+
+        ValueError for a table that has all the entities but another number of rows, or none.
+        """
+        n_counted = int(window.counts.sum())
+        if n_counted == 0 or n_counted > n_window or (window.is_complete and n_counted < n_window):
+            raise ValueError(f"entities of {n_counted} rows for a window of {n_window}")
+        overlap = self.entities.overlap(window) / (self.n_rows * n_window)
+        return Repeats(window.rows_per_entity() - 1.0, overlap)
 
 
 def customer_moments(

@@ -72,6 +72,10 @@ class EntityTable:
         return self.below == 2**64
 
     @property
+    def is_empty(self) -> bool:
+        return not len(self.hashes)
+
+    @property
     def sampled_share(self) -> float:
         """The share of all entities that is in the table, about; exactly 1 when all are."""
         return self.below / 2**64

@@ -102,6 +102,11 @@ class WindowMonitor:
         """Whether small shifts that last are added up: the reference is long enough."""
         return self.e_detector is not None
 
+    @property
+    def needs_entities(self) -> bool:
+        """Whether a column's test asks whose rows a window's are."""
+        return any(plan.detector == "customer_covariance" for plan in self.plans)
+
     def detector_of(self, column: int) -> str:
         """The test of a column's values."""
         name = self.plans[column].detector
@@ -134,7 +139,7 @@ class WindowMonitor:
             p_values=smallest,
             psi=self._psi(windows),
             evidence=self._add_evidence(results),
-            warnings=self._warnings(repeats),
+            warnings=(CUSTOMERS_UNKNOWN,) if self.needs_entities and repeats is None else (),
         )
 
     def _test_independent(
@@ -165,16 +170,11 @@ class WindowMonitor:
         fresh = [i for i in self._dependent if self._counts[i][-1] == 0]
         return results + self._each(null_rate, fresh, windows, alpha)
 
-    @property
-    def needs_entities(self) -> bool:
-        """Whether a column's test asks whose rows a window's are."""
-        return any(plan.detector == "customer_covariance" for plan in self.plans)
-
     def _repeats(self, windows: Sequence[Counts], entities: EntityTable | None) -> Repeats | None:
-        moments, n_window = self.reference.customers, int(windows[0].sum()) if windows else 0
-        if not self.needs_entities or moments is None or entities is None or not n_window:
+        moments = self.reference.customers
+        if moments is None or not self.needs_entities or entities is None or entities.is_empty:
             return None
-        return moments.repeats(entities, n_window) if len(entities.hashes) else None
+        return moments.repeats(entities, int(windows[0].sum()))
 
     def _each(
         self, test: WindowTest, members: Sequence[int], windows: Sequence[Counts], alpha: float

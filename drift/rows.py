@@ -32,6 +32,12 @@ class Rows:
     def __len__(self) -> int:
         return len(self.matrix)
 
+    def entity_keys(self) -> NDArray[np.int64] | None:
+        """int64[n]: `entities`, where a row without one is an entity of its own, below 0."""
+        if self.entities is None:
+            return None
+        return np.where(self.entities >= 0, self.entities, -1 - np.arange(len(self)))
+
 
 @dataclass(frozen=True, slots=True)
 class ScanOptions:

@@ -7,7 +7,7 @@ import numpy as np
 
 from drift.change_point import split_counts
 from drift.columns import ColumnSpec, Counts, Kind
-from drift.dependence import CustomerCounts
+from drift.entities import EntityTable, hash_entities
 from drift.families import StatedRate
 from drift.findings import ColumnHistory, Finding, ScanReport, Subject
 from drift.levels import Episodes
@@ -52,14 +52,17 @@ class Scan:
         self._matrix, specs, self._subjects = _watched(rows)
         self._rng = np.random.default_rng(options.seed)
         n = options.n_reference
-        self.reference = make_reference(self._matrix[:n], specs, rng=self._rng)
+        keys = rows.entity_keys()
+        self._hashes = None if keys is None else hash_entities(keys)
+        self.reference = make_reference(
+            self._matrix[:n], specs, rng=self._rng, entity_keys=None if keys is None else keys[:n]
+        )
         self._rate = StatedRate(options.arl0, self._n_families(specs))
         self._monitor = WindowMonitor(
             self.reference,
             options.window_rows,
             rate=self._rate,
             nulls=Nulls(seed=options.seed),
-            customers=self._customers(),
         )
         self._samples = SampleTest.fitting(self._matrix, rows, options, self._rate)
         self._episodes = Episodes()
@@ -72,7 +75,7 @@ class Scan:
         counts, p_values, psi = [], [], []
         for window, (begin, end) in enumerate(bounds):
             counted = columns.count(self._matrix[begin:end])
-            verdict = self._monitor.check(counted, self._customer_rows(begin, end))
+            verdict = self._monitor.check(counted, self._entities(begin, end))
             self._note_window(window, (begin, end), verdict)
             counts.append(counted)
             p_values.append(verdict.p_values)
@@ -237,28 +240,11 @@ class Scan:
         errors = rows.labels is not None and rows.scores is not None
         return 2 + e_detector + samples + errors
 
-    def _customers(self) -> dict[int, CustomerCounts] | None:
-        entities = self._rows.entities
-        if entities is None:
+    def _entities(self, begin: int, end: int) -> EntityTable | None:
+        """All of a window's, however many: a scan has the rows."""
+        if self._hashes is None:
             return None
-        n, columns = self._options.n_reference, self.reference.columns
-        known = entities[:n] >= 0
-        if not known.any():
-            return None
-        bins = columns.assign(self._matrix[:n])
-        return {
-            i: CustomerCounts.of(
-                entities[:n][known], (bins[i] - columns.offsets[i])[known], columns[i].n_bins
-            )
-            for i in range(len(columns))
-        }
-
-    def _customer_rows(self, begin: int, end: int) -> Counts | None:
-        entities = self._rows.entities
-        if entities is None:
-            return None
-        here = entities[begin:end]
-        return np.bincount(here[here >= 0], minlength=int(entities.max()) + 1)
+        return EntityTable.of(self._hashes[begin:end], end - begin)
 
     def _histories(
         self, counts: Counts, p_values: np.ndarray, psi: np.ndarray

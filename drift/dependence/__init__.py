@@ -7,22 +7,22 @@ rows alarms 3 to 66 times too often. `plan_dependence` says which correction a r
 
 from drift.dependence.block_hotelling import Verdict, block_hotelling
 from drift.dependence.blocks import block_length, merge_blocks
-from drift.dependence.customers import CustomerCounts, customer_test, pair_covariance
+from drift.dependence.customers import Customers, Repeats, customer_test
 from drift.dependence.dependent_test import Dependent, dependent_test
 from drift.dependence.plan import Plan, plan_dependence
 from drift.dependence.window_scale import window_scale
 
 __all__ = [
-    "CustomerCounts",
+    "Customers",
     "Dependent",
     "Plan",
+    "Repeats",
     "Verdict",
     "block_hotelling",
     "block_length",
     "customer_test",
     "dependent_test",
     "merge_blocks",
-    "pair_covariance",
     "plan_dependence",
     "window_scale",
 ]

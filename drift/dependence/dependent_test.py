@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from drift.dependence.block_hotelling import Verdict, block_hotelling
-from drift.dependence.customers import CustomerCounts, customer_test
+from drift.dependence.customers import Customers, Repeats, customer_test
 from drift.dependence.plan import Plan
 from drift.dependence.pooling import sum_groups
 from drift.dependence.rare_rows import rare_rows
@@ -30,16 +30,16 @@ def dependent_test(
     plan: Plan,
     *,
     alpha: float,
-    customers: CustomerCounts | None = None,
-    window_rows: Counts | None = None,
+    customers: Customers | None = None,
+    repeats: Repeats | None = None,
     effect: float | None = None,
 ) -> Dependent:
     """Test window counts int64[B] as `plan` says; the result names the detector, the note why.
 
-    A plan on customers needs `customers` and `window_rows` int64[C], the window's rows by customer
-    code (ValueError). `effect` is the caller's; without one it is the corrected PSI of the pooled
-    groups: PSI less what chance gives on rows this dependent. A window of other bins than the
-    reference, or without rows, is a ValueError.
+    A plan on customers needs the reference's `customers` (ValueError) and how the window's repeat;
+    without `repeats` they are taken for `Customers.steady`. `effect` is the caller's; without one
+    it is the corrected PSI of the pooled groups: PSI less what chance gives on rows this dependent.
+    A window of other bins than the reference, or without rows, is a ValueError.
     """
     n_window, n_reference = int(window.sum()), int(plan.counts.sum())
     if n_window < 1 or window.shape != plan.counts.shape:
@@ -55,9 +55,10 @@ def dependent_test(
             alpha=alpha,
         )
     elif plan.detector == "customer_covariance":
-        if customers is None or window_rows is None:
-            raise ValueError("this plan needs the customers of the reference and of the window")
-        verdict = customer_test(window, window_rows, customers, plan.groups, alpha=alpha)
+        if customers is None:
+            raise ValueError("this plan needs the customers of the reference")
+        repeats = repeats or customers.steady(n_window)
+        verdict = customer_test(window, repeats, customers, plan.groups, alpha=alpha)
     else:
         verdict = _by_counts(sum_groups(window, plan.groups), plan, alpha)
     if effect is None:

@@ -15,7 +15,7 @@ from drift.dependence.blocks import (
     rows_per_block,
     spread,
 )
-from drift.dependence.customers import CustomerCounts, pair_covariance
+from drift.dependence.customers import Customers
 from drift.dependence.pooling import halves, pool_neighbours, pool_rare, sum_groups
 from drift.dependence.window_scale import MIN_WINDOWS
 
@@ -70,16 +70,16 @@ def plan_dependence(
     n_window: int,
     *,
     ordered: bool = True,
-    customers: CustomerCounts | None = None,
-    window_rows: Counts | None = None,
+    customers: Customers | None = None,
+    window_excess: float | None = None,
 ) -> Plan:
     """The test for windows of about `n_window` rows, from base blocks int64[K, B] of a reference.
 
     Blocks are consecutive, hold the same number of rows (ValueError) and are at most a fifth of a
     window long to be of use. Bins too rare to test are pooled: with their neighbours where bins
     are `ordered` (values), else together (categories). In this order: a column nearly constant
-    gets the test of rare rows; `customers` get their covariance (`window_rows` int64[C] are the
-    rows by customer of a window like those to come; without it customers are taken to be active
+    gets the test of rare rows; `customers` get their covariance (`window_excess` is the
+    `Repeats.excess` of a window like those to come; without it customers are taken to be active
     all the time, and ones that come and go for a reference that varies); rows that depend on their
     neighbours get block Hotelling; all of these give way to the window-scale test where the
     reference itself varies from window to window more than they say. Fewer than 50 blocks show
@@ -110,7 +110,9 @@ def plan_dependence(
             reason = f"{note}: too few to show how much they vary, so they are the scale"
     elif customers is None and plan.detector == "chi_square" and blocks.n_blocks < MIN_BLOCKS:
         reason = f"under {MIN_BLOCKS} blocks in the reference, so its windows are the scale"
-    elif _windows_vary(block_counts, plan, n_window, customers=customers, window_rows=window_rows):
+    elif _windows_vary(
+        block_counts, plan, n_window, customers=customers, window_excess=window_excess
+    ):
         reason = "the reference itself varies from window to window"
     if reason:
         windows = merge_blocks(block_counts, max(1, round(n_window / n_rows)))
@@ -205,8 +207,8 @@ def _windows_vary(
     plan: Plan,
     n_window: int,
     *,
-    customers: CustomerCounts | None,
-    window_rows: Counts | None,
+    customers: Customers | None,
+    window_excess: float | None,
 ) -> bool:
     """Whether windows cut from the reference vary more than its blocks, or customers, say.
 
@@ -220,11 +222,9 @@ def _windows_vary(
     windows = merge_blocks(block_counts, factor)
     rows, df, k = n_rows * factor, len(blocks.covariance), blocks.n_blocks
     if customers is not None:
-        p, g = pair_covariance(customers, plan.groups)
-        pairs = rows * customers.pairs / float(customers.rows.sum()) ** 2
-        if window_rows is not None:
-            pairs = float(window_rows @ (window_rows - 1)) / float(window_rows.sum())
-        said = (np.diag(p) - np.outer(p, p) + pairs * g)[1:, 1:]
+        p, g = customers.pooled(plan.groups)
+        excess = customers.steady(rows).excess if window_excess is None else window_excess
+        said = (np.diag(p) - np.outer(p, p) + excess * g)[1:, 1:]
         freedom, bias = EXACT, 1.0
     elif plan.detector == "chi_square":
         said, freedom, bias = _independent(sum_groups(plan.counts, plan.groups)), EXACT, 1.0
