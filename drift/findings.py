@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drift.result import Result
+from schemas.drift_events import RetrainingDecision
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -72,7 +73,8 @@ class ColumnHistory:
 class QualityHistory:
     """A measure of labelled rows through all windows; NaN where it is not defined.
 
-    `estimates` are what was expected from scores alone (CBPE), with their standard errors.
+    `estimates` are what was expected from scores alone (CBPE), with their standard errors. `ends`
+    int64[W] are the positions of its own windows' ends, None where they are the report's windows.
     """
 
     name: str
@@ -81,11 +83,29 @@ class QualityHistory:
     standard_errors: Floats
     estimates: Floats | None = None
     estimate_errors: Floats | None = None
+    ends: Counts | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFacts:
+    """What a live system knows beside what a scan does.
+
+    `window_ms` is the windows' width, `noticed` bool[W] whether any detector noticed anything in a
+    window, also what had been told before. `decisions` on retraining, newest first.
+    """
+
+    window_ms: int
+    noticed: NDArray[np.bool_]
+    decisions: tuple[RetrainingDecision, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ScanReport:
     """Everything that a scan saw. Window w covers rows `bounds[w, 0]` up to `bounds[w, 1]`.
+
+    With `live` it is what a live system saw: all positions (`bounds`, `row`, `change_point_row`)
+    are event times then, in ms UTC, and `n_rows` counts the rows of the windows.
 
     `arl0`: the mean number of windows between false notices that the thresholds are set for.
     `times_ms` int64[W] are the event times at the windows' ends, where the rows have times.
@@ -103,6 +123,7 @@ class ScanReport:
     quality: tuple[QualityHistory, ...] = ()
     times_ms: Counts | None = None
     details: dict[str, str] = field(default_factory=dict)
+    live: LiveFacts | None = None
 
     @property
     def notices(self) -> tuple[Finding, ...]:
@@ -116,6 +137,16 @@ class ScanReport:
     @property
     def n_windows(self) -> int:
         return len(self.bounds)
+
+    @property
+    def noticed(self) -> NDArray[np.bool_]:
+        """bool[W], the windows with a notice; of a scan those in which one was told."""
+        if self.live is not None:
+            return self.live.noticed
+        windows = np.searchsorted(self.bounds[:, 1], [each.row for each in self.findings])
+        noticed = np.zeros(self.n_windows, dtype=np.bool_)
+        noticed[windows[windows < self.n_windows]] = True
+        return noticed
 
     @property
     def stated_false_notices(self) -> float:

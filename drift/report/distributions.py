@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from drift.findings import ColumnHistory, Counts, ScanReport
-from drift.report import numbers, plot
+from drift.report import numbers, plot, positions
 from drift.report.intervals import shorten_intervals
 from drift.report.markup import Markup, join, tag
 from drift.report.plot import Floats
@@ -40,8 +40,7 @@ def distribution_plot(report: ScanReport, moved: Moved) -> Markup:
         )
         for i in range(len(labels))
     ]
-    low, high = (numbers.count(each) for each in report.bounds[window])
-    caption = f"Shares by bin, window of rows {low} to {high}"
+    caption = f"Shares by bin, window of {positions.window_words(report, window)}"
     if counts.sum() == 0:
         caption += " (which has no rows)"
     title = f"Distribution of {clip(moved.column.name, 60)}: {_largest_move(labels, before, after)}"

@@ -5,13 +5,13 @@ import math
 import numpy as np
 
 from drift.findings import ColumnHistory, Level, ScanReport
-from drift.report import numbers, plot
+from drift.report import numbers, plot, positions
 from drift.report.distributions import ROW_HEIGHT
 from drift.report.markup import Markup, join
 from drift.report.plot import Axis, Floats
 from drift.report.selection import Moved
 from drift.report.text import clip
-from drift.report.timeline import row_axis, row_ticks, strongest, x_axis
+from drift.report.timeline import strongest
 
 MIN_HEIGHT, MAX_HEIGHT = 150.0, 290.0
 BANDS = ((0.1, "0.1 small"), (0.2, "0.2 medium"), (0.25, "0.25 large"))
@@ -22,21 +22,20 @@ def effect_plot(report: ScanReport, moved: Moved) -> Markup:
     column = moved.column
     height = _height(column)
     axis = _effect_axis(column.effects)
-    rows = row_axis(report)
+    places = positions.axis(report)
     kept = plot.thin(np.where(np.isfinite(column.effects), column.effects, np.nan))
-    across = rows.place(report.bounds[kept, 1].astype(np.float64))
+    across = places.place(report.bounds[kept, 1].astype(np.float64))
     down = height * (1 - axis.place(column.effects[kept]))
-    grid = [plot.upright(share, 0, height, class_="grid upright") for share, _ in row_ticks(report)]
     svg = plot.drawing(
         _describe(report, moved),
         height + 36,
-        *grid,
+        positions.grid(report, height),
         _y_axis(axis, height),
         _bands(axis, height),
-        _change(moved, rows, height),
+        _change(moved, places, height),
         plot.stretched(height, plot.curve(across, down, class_="curve now")),
-        *_marks(report, moved, rows, axis=axis, height=height),
-        x_axis(report, height + 16),
+        *_marks(report, moved, places, axis=axis, height=height),
+        positions.x_axis(report, height + 16),
     )
     scale = ", square-root scale" if axis.root else ""
     return plot.figure(f"Effect over time (PSI{scale})", svg)
@@ -104,8 +103,8 @@ def _describe(report: ScanReport, moved: Moved) -> str:
     n_alerts = sum(each.level is Level.ALERT for each in moved.findings)
     words = f"Effect of {name} over {numbers.plural(report.n_windows, 'window')}"
     if moved.peak is not None and math.isfinite(moved.effect):
-        row = numbers.count(report.bounds[moved.peak, 1])
-        words += f": {numbers.effect(moved.effect)} at row {row}"
+        end = positions.words(report, report.bounds[moved.peak, 1])
+        words += f": {numbers.effect(moved.effect)} at {end}"
     n_found = numbers.plural(len(moved.findings), "finding")
     return f"{words}; {n_found}, {numbers.plural(n_alerts, 'alert')}."
 

@@ -3,7 +3,7 @@
 import math
 
 from drift.findings import Finding, Level, ScanReport
-from drift.report import numbers
+from drift.report import numbers, positions
 from drift.report.markup import Markup, bdi, join, tag
 from drift.report.selection import COLUMN_SUBJECTS, Moved, findings_by_name
 
@@ -19,7 +19,7 @@ def headline(report: ScanReport, moved: list[Moved]) -> Markup:
     if not report.findings:
         return join("Nothing moved.")
     first = next(iter(findings_by_name(report).values()))[0]
-    start = _name(first), " moved first", _where(first)
+    start = _name(first), " moved first", _where(report, first)
     if not report.alerts and _chance_of_notices(report) > CHANCE:
         few = numbers.plural(len(report.notices), "notice")
         return join(f"Nothing moved beyond chance: {few}, the first about ", _name(first), ".")
@@ -28,7 +28,7 @@ def headline(report: ScanReport, moved: list[Moved]) -> Markup:
     most = moved[0].column
     size = f"PSI {numbers.effect(moved[0].effect)}"
     if most.name == first.name:
-        return join(_name(first), f" moved first and most ({size})", _where(first), ".")
+        return join(_name(first), f" moved first and most ({size})", _where(report, first), ".")
     return join(*start, "; ", bdi(most.name), f" moved most ({size}).")
 
 
@@ -38,9 +38,7 @@ def lede(report: ScanReport, moved: list[Moved]) -> Markup:
         rows = numbers.plural(report.n_rows, "row")
         return join(f"{rows}, {numbers.count(report.n_reference)} of them the reference.")
     looked = f"{numbers.plural(len(report.columns), 'column')} in "
-    looked += (
-        f"{numbers.plural(report.n_windows, 'window')} of {numbers.count(report.window_rows)} rows"
-    )
+    looked += f"{numbers.plural(report.n_windows, 'window')} of {positions.size_words(report)}"
     n_alerted = sum(each.has_alert for each in moved)
     what = (
         f"{looked}: {len(moved)} with a notice, {n_alerted} with an alert."
@@ -63,7 +61,7 @@ def summary_numbers(report: ScanReport) -> Markup:
         (
             "Windows",
             numbers.count(report.n_windows),
-            f"of {numbers.count(report.window_rows)} rows",
+            f"of {positions.size_words(report)}",
         ),
         ("Stated false notices", rate, note),
         ("Notices", numbers.count(len(report.notices)), _spread(report, None)),
@@ -83,18 +81,10 @@ def summary_numbers(report: ScanReport) -> Markup:
     )
 
 
-def realised_words(report: ScanReport) -> str:
-    """The rate of notices in this report, beside which the stated one is read."""
-    if not report.findings or not report.n_windows:
-        return f"Realised: no notice in {numbers.plural(report.n_windows, 'window')}."
-    every = report.n_windows / len(report.notices)
-    rate = f"one in {numbers.number(every)} windows" if every >= 1 else f"{1 / every:.1f} a window"
-    found = numbers.plural(len(report.notices), "notice")
-    return f"Realised: {found}, {rate}, true and false ones together."
-
-
 def false_notices_a_day(report: ScanReport) -> float | None:
     """The stated rate by the windows' own pace; None without times that span any."""
+    if report.live is not None and report.arl0 > 0:
+        return DAY_MS / report.live.window_ms / report.arl0
     if report.times_ms is None or len(report.times_ms) < 2 or not report.arl0 > 0:
         return None
     span_ms = float(report.times_ms[-1]) - float(report.times_ms[0])
@@ -109,11 +99,11 @@ def _name(finding: Finding) -> Markup:
     return join(bdi(finding.name), f" ({finding.subject.value})")
 
 
-def _where(finding: Finding) -> str:
-    known = f"known at row {numbers.count(finding.row)}"
+def _where(report: ScanReport, finding: Finding) -> str:
+    known = f"known at {positions.words(report, finding.row)}"
     if finding.change_point_row is None:
         return f", {known}"
-    return f", from about row {numbers.count(finding.change_point_row)} ({known})"
+    return f", from about {positions.words(report, finding.change_point_row)} ({known})"
 
 
 def _spread(report: ScanReport, level: Level | None) -> str | None:

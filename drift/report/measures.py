@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 
-from drift.findings import Finding, QualityHistory, ScanReport, Subject
-from drift.report import numbers, plot
-from drift.report.markup import Markup, join
+from drift.findings import Counts, Finding, QualityHistory, ScanReport, Subject
+from drift.report import numbers, plot, positions
+from drift.report.markup import Markup, join, tag
 from drift.report.plot import Axis, Floats
 from drift.report.text import clip
-from drift.report.timeline import row_axis, row_ticks, strongest, x_axis
+from drift.report.timeline import strongest
 
 HEIGHT = 210.0
 Z95 = 1.96
@@ -24,36 +24,44 @@ CAVEAT = (
 def quality_plot(report: ScanReport, history: QualityHistory) -> Markup:
     """Realised values and the estimate, each with its 95% band, and the reference's value."""
     axis = _value_axis(history)
-    rows = row_axis(report)
-    series = _series(report, history.values, history.standard_errors, axis, "now")
+    rows = positions.axis(report)
+    at = report.bounds[:, 1] if history.ends is None else history.ends
+    series = _series(report, at, history.values, history.standard_errors, axis=axis, class_="now")
     if history.estimates is not None:
         errors = history.estimate_errors
         unknown = np.full(len(history.estimates), math.nan)
         spread = unknown if errors is None else errors
-        series = _series(report, history.estimates, spread, axis, "estimate") + series
+        shown = _series(report, at, history.estimates, spread, axis=axis, class_="estimate")
+        series = shown + series
     ticks = [(value, numbers.number(value)) for value in axis.ticks(4)]
-    grid = [plot.upright(share, 0, HEIGHT, class_="grid upright") for share, _ in row_ticks(report)]
     svg = plot.drawing(
         _describe(history),
         HEIGHT + 36,
-        *grid,
+        positions.grid(report, HEIGHT),
         plot.y_ticks(axis, HEIGHT, ticks),
         _reference_line(history, axis),
         plot.stretched(HEIGHT, *series),
         *_marks(report, history, rows),
-        x_axis(report, HEIGHT + 16),
+        positions.x_axis(report, HEIGHT + 16),
     )
-    return plot.figure(
+    figure = plot.figure(
         join(clip(history.name, 60) or "(no name)", " over time"), svg, legend=_legend(history)
     )
+    return join(figure, tag("p", history.note, class_="note") if history.note else None)
 
 
 def _series(
-    report: ScanReport, values: Floats, errors: Floats, axis: Axis, class_: str
+    report: ScanReport,
+    at: Counts,
+    values: Floats,
+    errors: Floats,
+    *,
+    axis: Axis,
+    class_: str,
 ) -> list[Markup]:
     known = np.where(np.isfinite(values), values, np.nan)
     kept = plot.thin(known)
-    across = row_axis(report).place(report.bounds[kept, 1].astype(np.float64))
+    across = positions.axis(report).place(at[kept].astype(np.float64))
     middle, half = known[kept], Z95 * errors[kept]
     low, high = (HEIGHT * (1 - axis.place(each)) for each in (middle - half, middle + half))
     return [

@@ -61,6 +61,14 @@ def moment(ms: int, *, minutes: bool = True) -> str | None:
         return None
 
 
+def duration(ms: float) -> str:
+    """ "5 minutes", "1.5 hours", "3 days": in the largest unit that it fills."""
+    units = ((86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1000, "second"))
+    size, name = next((unit for unit in units if ms >= unit[0]), units[-1])
+    shown = number(ms / size)
+    return f"{shown} {name}" if shown == "1" else f"{shown} {name}s"
+
+
 def poisson_tail(n: int, mean: float) -> float:
     """The probability of n or more where `mean` are expected (0 for a mean that is not known)."""
     if n <= 0:

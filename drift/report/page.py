@@ -2,12 +2,14 @@
 
 from drift.findings import Level, ScanReport, Subject
 from drift.report import numbers
+from drift.report.decisions import decisions_table
 from drift.report.distributions import distribution_plot
 from drift.report.effects import effect_plot
-from drift.report.headline import headline, lede, realised_words, summary_numbers
+from drift.report.headline import headline, lede, summary_numbers
 from drift.report.markup import Child, Markup, bdi, join, tag
 from drift.report.measures import CAVEAT, quality_plot
 from drift.report.plot import MAX_POINTS
+from drift.report.rates import false_alarms
 from drift.report.selection import MAX_DETAILED, Moved, moved_columns, steady_columns
 from drift.report.style import CSS
 from drift.report.surprise import p_value_plot
@@ -43,7 +45,9 @@ def to_html(report: ScanReport) -> str:
         _section("timeline", "Timeline", _timeline(report)),
         _section("columns", "Columns", _columns(report, moved)),
         _section("quality", "Quality", _quality(report)),
+        _section("decisions", "Retraining", _decisions(report)),
         _section("sure", "How sure", _how_sure(report)),
+        _section("rate", "False alarms", false_alarms(report)),
         _section("findings", "All findings", _findings(report)),
         _section("all-columns", "All columns", columns_table(report) if report.columns else None),
         _section("glossary", "Glossary", definitions(GLOSSARY)),
@@ -173,9 +177,22 @@ def _how_sure(report: ScanReport) -> Markup | None:
         f"Thresholds are set for one false notice in {numbers.number(report.arl0)} windows, all "
         "columns and detectors together. Where nothing moves, p-values spread evenly and the bars "
         "keep near the dashed line; a tall first bar is drift, a slope means that the tests do not "
-        f"fit these data. {realised_words(report)}"
+        "fit these data."
     )
     return join(tag("p", words), tag("div", figure, class_="card"))
+
+
+def _decisions(report: ScanReport) -> Markup | None:
+    if report.live is None:
+        return None
+    if not report.live.decisions:
+        return tag(
+            "p", "The policy has decided nothing yet: it does when an alert opens or changes."
+        )
+    words = (
+        "What the policy made of the alerts, refusals too; each reason is one of its conditions."
+    )
+    return join(tag("p", words), decisions_table(report.live.decisions))
 
 
 def _findings(report: ScanReport) -> Markup | None:
@@ -183,11 +200,15 @@ def _findings(report: ScanReport) -> Markup | None:
 
 
 def _how_made(report: ScanReport) -> Markup:
+    where = (
+        "Rows are counted from 0. A finding's row is where it was known: the end of its window, or "
+        "the event."
+        if report.live is None
+        else "Times are event times, in UTC. A finding was known at the end of its window."
+    )
     words = (
         f"{numbers.plural(report.n_windows, 'window')} were compared with "
-        f"the reference of {numbers.plural(report.n_reference, 'row')}, column by column. Rows "
-        "are counted from 0. A finding's row is where it was known: the end of its window, or the "
-        "event."
+        f"the reference of {numbers.plural(report.n_reference, 'row')}, column by column. {where}"
     )
     pairs = list(report.details.items())[:MAX_DETAILS]
     return join(tag("p", words), definitions(pairs) if pairs else None)

@@ -92,6 +92,8 @@ font-weight:600;vertical-align:bottom;box-shadow:inset 0 -1px var(--rule)}
 tbody th{font-weight:600}
 th bdi,td bdi{display:inline-block;min-width:6rem;max-width:18rem}
 .figure,.time{white-space:nowrap}
+.reasons{margin:0;padding-left:1.1rem;min-width:16rem;max-width:44rem}
+.reasons bdi{display:inline;max-width:none}
 .in-words{min-width:15rem;max-width:26rem;font-weight:400;color:var(--soft)}
 .in-words bdi{display:inline;max-width:none}
 .words{display:grid;gap:.6rem;margin:.75rem 0;max-width:76ch}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from drift.findings import Finding, Level, ScanReport
-from drift.report import numbers
+from drift.report import numbers, positions
 from drift.report.effects import largest, smallest_p
 from drift.report.markup import Child, Markup, bdi, join, tag
 from drift.report.selection import findings_by_name, window_of
@@ -40,7 +40,7 @@ GLOSSARY = (
             "none for a window: there the statistic against its threshold decides."
         ),
     ),
-    ("Change point", "The likeliest first row after the change, found by splitting the history."),
+    ("Change point", "Where the change likeliest began, found by splitting the history."),
     ("Reference", "The rows that all others are compared with."),
     ("Window", "The rows that are compared with the reference at one time."),
 )
@@ -51,7 +51,9 @@ def findings_table(report: ScanReport) -> Markup:
     shown = sorted(report.findings, key=lambda each: (each.level is not Level.ALERT, each.row))
     shown = sorted(shown[:MAX_FINDINGS], key=lambda each: each.row)
     heads = [
-        *("What", "Level", "Kind", "Row", "Change point", "Effect", "p-value"),
+        *("What", "Level", "Kind"),
+        "Row" if report.live is None else "Known at (UTC)",
+        *("Change point", "Effect", "p-value"),
         *("Statistic, threshold", "Detector"),
     ]
     if report.times_ms is not None:
@@ -59,7 +61,7 @@ def findings_table(report: ScanReport) -> Markup:
     caption = f"{numbers.plural(len(report.findings), 'finding')}"
     if len(shown) < len(report.findings):
         caption += f", of which {len(shown)} are shown (alerts before notices); the JSON has all"
-    return _table(caption, heads, (_finding_row(report, each) for each in shown))
+    return table(caption, heads, (_finding_row(report, each) for each in shown))
 
 
 def columns_table(report: ScanReport) -> Markup:
@@ -84,7 +86,7 @@ def columns_table(report: ScanReport) -> Markup:
     caption = numbers.plural(len(report.columns), "column")
     if len(report.columns) > MAX_COLUMNS:
         caption += f", the first {numbers.count(MAX_COLUMNS)} shown"
-    return _table(caption, heads, rows)
+    return table(caption, heads, rows)
 
 
 def definitions(pairs: Iterable[tuple[str, str]]) -> Markup:
@@ -95,14 +97,35 @@ def definitions(pairs: Iterable[tuple[str, str]]) -> Markup:
     )
 
 
+def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[Child]]) -> Markup:
+    """A table that scrolls sideways by itself; a row's first cell is its head."""
+    body = [
+        tag(
+            "tr",
+            [
+                tag("th", cell, scope="row") if i == 0 else tag("td", cell)
+                for i, cell in enumerate(row)
+            ],
+        )
+        for row in rows
+    ]
+    table = tag(
+        "table",
+        tag("caption", caption),
+        tag("thead", tag("tr", [tag("th", head, scope="col") for head in heads])),
+        tag("tbody", body),
+    )
+    return tag("div", table, class_="scroll", tabindex="0", role="region", aria_label=join(caption))
+
+
 def _finding_row(report: ScanReport, finding: Finding) -> list[Child]:
     result, change = finding.result, finding.change_point_row
     cells: list[Child] = [
         _what(finding),
         badge(finding.level),
         finding.subject.value,
-        _figure(numbers.count(finding.row)),
-        _figure(numbers.UNKNOWN if change is None else numbers.count(change)),
+        _figure(positions.at(report, finding.row)),
+        _figure(numbers.UNKNOWN if change is None else positions.at(report, change)),
         _figure(numbers.effect(result.effect)),
         _figure(numbers.p_value(result.p_value)),
         _figure(f"{numbers.number(result.statistic)}, {numbers.number(result.threshold)}"),
@@ -127,24 +150,3 @@ def _what(finding: Finding) -> Markup:
 def _figure(text: str) -> Markup:
     """A number: set apart so that the table can align it."""
     return tag("span", text, class_="figure")
-
-
-def _table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[Child]]) -> Markup:
-    """A table that scrolls sideways by itself; a row's first cell is its head."""
-    body = [
-        tag(
-            "tr",
-            [
-                tag("th", cell, scope="row") if i == 0 else tag("td", cell)
-                for i, cell in enumerate(row)
-            ],
-        )
-        for row in rows
-    ]
-    table = tag(
-        "table",
-        tag("caption", caption),
-        tag("thead", tag("tr", [tag("th", head, scope="col") for head in heads])),
-        tag("tbody", body),
-    )
-    return tag("div", table, class_="scroll", tabindex="0", role="region", aria_label=join(caption))

@@ -1,7 +1,7 @@
 """When what moved: a lane for each thing with findings, marks where they were raised."""
 
 from drift.findings import Finding, Level, ScanReport, Subject
-from drift.report import numbers, plot
+from drift.report import numbers, plot, positions
 from drift.report.markup import Markup, bdi, join, tag
 from drift.report.plot import Axis
 from drift.report.selection import findings_by_name
@@ -24,7 +24,7 @@ KIND_WORDS = {
 def timeline(report: ScanReport) -> Markup:
     """The figure; lanes by first finding, those beyond the limit together in the last one."""
     lanes = _lanes(report)
-    axis = row_axis(report)
+    axis = positions.axis(report)
     height = LANE_HEIGHT * max(len(lanes), 1)
     drawn = [_lane(axis, name, found, i) for i, (name, found) in enumerate(lanes)]
     if not lanes:
@@ -33,45 +33,18 @@ def timeline(report: ScanReport) -> Markup:
             plot.across(height - 10, class_="lane"),
             plot.label(nothing, "50%", 14, class_="lane-name middle"),
         ]
-    grid = [plot.upright(share, 0, height, class_="grid upright") for share, _ in row_ticks(report)]
     svg = plot.drawing(
         _describe(report, lanes),
         height + 36,
-        *grid,
+        positions.grid(report, height),
         *drawn,
-        x_axis(report, height + 16),
+        positions.x_axis(report, height + 16),
     )
     legend = join(
         plot.key("notice", "notice"), plot.key("alert", "alert"), plot.key("change", "change point")
     )
-    return plot.figure("Notices and alerts by row", svg, class_="wide lanes", legend=legend)
-
-
-def row_axis(report: ScanReport) -> Axis:
-    """From the first row of the first window to the end of the last."""
-    if not report.n_windows:
-        return Axis(report.n_reference, max(report.n_rows, report.n_reference + 1))
-    return Axis(float(report.bounds[0, 0]), float(report.bounds[-1, 1]))
-
-
-def row_ticks(report: ScanReport) -> list[tuple[float, str]]:
-    """(share of the width, row) at round rows."""
-    axis = row_axis(report)
-    return [(axis.share(row), numbers.count(row)) for row in axis.ticks(4)]
-
-
-def x_axis(report: ScanReport, y: float) -> Markup:
-    """Rows under a plot and, where there are times, the first and last window's below them."""
-    shown = [plot.x_ticks(row_ticks(report), y)]
-    if report.times_ms is not None and report.n_windows > 1:
-        ends = (report.times_ms[0], report.times_ms[-1])
-        times = [numbers.moment(int(each)) for each in ends]
-        shown.append(
-            plot.x_ticks(
-                [(at, text) for at, text in zip((0.0, 1.0), times, strict=True) if text], y + 15
-            )
-        )
-    return join(shown)
+    by = "row" if report.live is None else "event time (UTC)"
+    return plot.figure(f"Notices and alerts by {by}", svg, class_="wide lanes", legend=legend)
 
 
 def strongest(
@@ -119,7 +92,7 @@ def _lane(axis: Axis, name: str, found: list[Finding], index: int) -> Markup:
 def _describe(report: ScanReport, lanes: list[tuple[str, list[Finding]]]) -> str:
     words = [
         f"{name}: {numbers.plural(len(found), 'finding')}, "
-        f"first at row {numbers.count(found[0].row)}"
+        f"first at {positions.words(report, found[0].row)}"
         for name, found in lanes[:4]
     ]
     first = f"Timeline over {numbers.plural(report.n_windows, 'window')}. "
