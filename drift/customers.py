@@ -1,5 +1,6 @@
 """How rows of the same entity (customer, card) hang together, for each column's bins."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,13 +62,20 @@ class CustomerMoments:
     def repeats(self, window: EntityTable, n_window: int) -> Repeats:
         """Of a window of `n_window` rows; estimates where a table is a sample of its entities.
 
-        ValueError for a table that has all the entities but another number of rows, or none.
+        A sample may miss the entities that have most of a window's rows, or weigh them too much:
+        then the window repeats at least as the reference does, and the overlap stays within what
+        repeats of both allow (Cauchy and Schwarz). ValueError for a table without rows, with more
+        than the window's, or with all entities and yet fewer rows.
         """
         n_counted = int(window.counts.sum())
         if n_counted == 0 or n_counted > n_window or (window.is_complete and n_counted < n_window):
             raise ValueError(f"entities of {n_counted} rows for a window of {n_window}")
-        overlap = self.entities.overlap(window) / (self.n_rows * n_window)
-        return Repeats(window.rows_per_entity() - 1.0, overlap)
+        excess = window.rows_per_row_of(window) - 1.0
+        overlap = self.entities.rows_per_row_of(window) / self.n_rows
+        if not window.is_complete:
+            excess = max(excess, n_window * self.excess / self.n_rows)
+        most = math.sqrt((excess + 1.0) / n_window * (self.excess + 1.0) / self.n_rows)
+        return Repeats(excess, min(overlap, most))
 
 
 def customer_moments(

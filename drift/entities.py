@@ -80,20 +80,20 @@ class EntityTable:
         """The share of all entities that is in the table, about; exactly 1 when all are."""
         return self.below / 2**64
 
-    def rows_per_entity(self) -> float:
-        """sum n_c^2 / sum n_c: how many rows the entity of a random row has; exact if complete."""
-        total = int(self.counts.sum())
-        return float((self.counts.astype(np.float64) ** 2).sum()) / total if total else 0.0
+    def rows_per_row_of(self, other: "EntityTable") -> float:
+        """How many rows here a random row of `other` finds of its entity: sum n_c n'_c / sum n'_c.
 
-    def overlap(self, other: "EntityTable") -> float:
-        """sum n_c n'_c over the entities that both have, scaled up where one is a sample."""
+        Exact where both tables are complete; else the ratio over the entities that both would
+        have, 0 where those have no row: a few percent off, unless few entities have most rows.
+        """
         below = min(self.below, other.below)
         mine, theirs = self._under(below), other._under(below)
+        total = int(theirs.counts.sum())
         _, left, right = np.intersect1d(
             mine.hashes, theirs.hashes, assume_unique=True, return_indices=True
         )
         shared = (mine.counts[left].astype(np.float64) * theirs.counts[right]).sum()
-        return float(shared) / (below / 2**64)
+        return float(shared) / total if total else 0.0
 
     def _under(self, below: int) -> "EntityTable":
         if below == 2**64:

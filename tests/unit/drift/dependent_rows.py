@@ -12,12 +12,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from drift.dependence import CustomerCounts, Plan, dependent_test, plan_dependence
+from drift.binning import bin_columns
+from drift.columns import ColumnSpec, Matrix
+from drift.customers import customer_moments
+from drift.dependence import Customers, Plan, dependent_test, plan_dependence
+from drift.entities import REFERENCE_LIMIT, WINDOW_LIMIT, EntityTable, hash_entities
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 N_BINS = 10
 N_BLOCKS = 500
+LIMITS = {"sampled": (200, 100)}
+"""Entities in the tables of the reference and of a window, where that is fewer than usual."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ def p_values(
     cell: Cell, n_windows: int, rng: np.random.Generator, corrected: bool
 ) -> tuple[Floats, Counter[str]]:
     """p-values of `n_windows` windows against one reference, none of them drifted."""
-    if cell.kind in ("customers", "turnover"):
+    if cell.kind in ("customers", "turnover", "sampled"):
         return _customers(cell, n_windows, rng, corrected)
     reference = stream(cell.kind, cell.n, rng)
     edges = np.sort(reference)[[round(k * cell.n / N_BINS) - 1 for k in range(1, N_BINS)]]
@@ -69,10 +75,10 @@ def _customers(
 ) -> tuple[Floats, Counter[str]]:
     """Customers of uneven activity, half of the variance between them, in random order.
 
-    Kind "customers": the same 500 all the time. Kind "turnover": of 2,000, another 200 are active
-    in every window's worth of rows.
+    Kind "customers": the same 500 all the time. Kind "sampled": so too, in tables that hold a part
+    of them. Kind "turnover": of 2,000, another 200 are active in every window's worth of rows.
     """
-    n_customers = 500 if cell.kind == "customers" else 2_000
+    n_customers = 2_000 if cell.kind == "turnover" else 500
     level = rng.standard_normal(n_customers)
     activity = rng.gamma(2.0, size=n_customers)
 
@@ -82,44 +88,54 @@ def _customers(
             active = activity * (rng.permutation(n_customers) < 200)
         return rng.choice(n_customers, size=n, p=active / active.sum())
 
-    def rows(n: int) -> tuple[Counts, Floats]:
+    def rows(n: int) -> tuple[Counts, Matrix]:
         codes = np.concatenate([stretch(cell.m) for _ in range(n // cell.m)])
-        return codes, np.sqrt(0.5) * (level[codes] + rng.standard_normal(n))
+        values = np.sqrt(0.5) * (level[codes] + rng.standard_normal(n))
+        return codes, values.astype(np.float32)[:, None]
 
+    reference_limit, window_limit = LIMITS.get(cell.kind, (REFERENCE_LIMIT, WINDOW_LIMIT))
     codes, values = rows(cell.n)
-    edges = np.sort(values)[[round(k * cell.n / N_BINS) - 1 for k in range(1, N_BINS)]]
-    bins = np.searchsorted(edges, values)
-    customers = CustomerCounts.of(codes, bins, N_BINS)
-    typical = np.bincount(codes[-cell.m :], minlength=n_customers)
-    plan = _plan(block_counts(bins), cell, corrected, customers, typical)
+    names = hash_entities(np.arange(n_customers))
+    columns = bin_columns(values, [ColumnSpec("x")])
+    moments = customer_moments(columns, values, names[codes], reference_limit)
+    customers = moments.of_column(columns, 0, columns.count(values))
+    typical = EntityTable.of(names[codes[-cell.m :]], window_limit)
+    plan = _plan(
+        block_counts(columns.assign(values)[0], columns.n_bins),
+        cell,
+        corrected,
+        customers,
+        moments.repeats(typical, cell.m).excess,
+    )
     p = np.empty(n_windows)
     for i in range(n_windows):
         codes, values = rows(cell.m)
+        entities = EntityTable.of(names[codes], window_limit)
         p[i] = dependent_test(
-            np.bincount(np.searchsorted(edges, values), minlength=N_BINS),
+            columns.count(values),
             plan,
             alpha=0.05,
             customers=customers,
-            window_rows=np.bincount(codes, minlength=n_customers),
+            repeats=moments.repeats(entities, cell.m),
         ).result.p_value
     return p, Counter({plan.detector: n_windows})
 
 
-def block_counts(bins: Counts) -> Counts:
+def block_counts(bins: Counts, n_bins: int = N_BINS) -> Counts:
     size = max(1, len(bins) // N_BLOCKS)
     k = len(bins) // size
-    codes = np.arange(k * size) // size * N_BINS + bins[: k * size]
-    return np.bincount(codes, minlength=k * N_BINS).reshape(k, N_BINS)
+    codes = np.arange(k * size) // size * n_bins + bins[: k * size]
+    return np.bincount(codes, minlength=k * n_bins).reshape(k, n_bins)
 
 
 def _plan(
     blocks: Counts,
     cell: Cell,
     corrected: bool,
-    customers: CustomerCounts | None = None,
-    window_rows: Counts | None = None,
+    customers: Customers | None = None,
+    window_excess: float | None = None,
 ) -> Plan:
-    plan = plan_dependence(blocks, cell.m, customers=customers, window_rows=window_rows)
+    plan = plan_dependence(blocks, cell.m, customers=customers, window_excess=window_excess)
     return plan if corrected else replace(plan, detector="chi_square")
 
 
@@ -149,7 +165,7 @@ def realised(p: Floats) -> dict[str, float]:
 
 CELLS = [
     Cell(kind, n, m)
-    for kind in ("iid", "ar0.5", "ar0.9", "runs", "customers", "turnover", "days")
+    for kind in ("iid", "ar0.5", "ar0.9", "runs", "customers", "sampled", "turnover", "days")
     for n, m in ((10_000, 200), (10_000, 1_000), (20_000, 1_000))
 ]
 
