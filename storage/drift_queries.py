@@ -32,7 +32,7 @@ WHERE pipeline = {pipeline:String} AND ({version:String} = '' OR model_version =
 ORDER BY window_end, window_start, model_version, segment, kind, name, detector
 """
 
-_SELECT_ALERTS = """
+SELECT_ALERTS = """
 SELECT alert_id, pipeline, model_version, state, level, kind, name, segment, detector, statistic,
 threshold, p_value, effect, effect_unit, n_reference, n_window,
 toUnixTimestamp64Milli(window_start), toUnixTimestamp64Milli(window_end),
@@ -77,23 +77,23 @@ def latest_alerts(
     what is resolved.
     """
     rows = client.query(
-        _SELECT_ALERTS + "FROM latest_drift_alerts WHERE pipeline = {pipeline:String} "
+        SELECT_ALERTS + "FROM latest_drift_alerts WHERE pipeline = {pipeline:String} "
         "AND NOT ({open_only:Bool} AND state = 'resolved') "
         "ORDER BY window_end DESC, alert_id LIMIT {limit:UInt32}",
         {"pipeline": pipeline, "open_only": open_only, "limit": limit},
     )
-    return _alerts(rows)
+    return alerts_of(rows)
 
 
 def alert_history(client: Client, pipeline: str, alert_id: str) -> list[DriftAlert]:
     """Every state that an alert was told in, from opened on; empty for an unknown one."""
     rows = client.query(
-        _SELECT_ALERTS + "FROM drift_alerts "
+        SELECT_ALERTS + "FROM drift_alerts "
         "WHERE pipeline = {pipeline:String} AND alert_id = {alert_id:String} "
         "ORDER BY window_end, window_start, indexOf(['opened', 'updated', 'resolved'], state)",
         {"pipeline": pipeline, "alert_id": alert_id},
     )
-    return _alerts(rows)
+    return alerts_of(rows)
 
 
 def metric_history(
@@ -214,7 +214,8 @@ def recent_decisions(
     ]
 
 
-def _alerts(rows: Iterable[Sequence[Any]]) -> list[DriftAlert]:
+def alerts_of(rows: Iterable[Sequence[Any]]) -> list[DriftAlert]:
+    """The alerts in rows of `SELECT_ALERTS`."""
     return [_as(DriftAlert, row) for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""`thalweg drift`: what the drift detectors say of a file."""
+"""`thalweg drift`: what the drift detectors say, of a file or of the live system."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.errors import ConfigurationError
+from thalweg import drift_live
 from thalweg.context import DataDir, PipelineName, own_settings
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 SHOWN = 12
 
 drift_app = typer.Typer(
-    help="Drift in a file of history, by the same tests as on the stream.",
+    help="Drift: of the live system (status, report), or by the same tests in a file of history.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -48,6 +49,7 @@ Arl0 = Annotated[
 
 
 def register(app: typer.Typer) -> None:
+    drift_live.register(drift_app)
     app.add_typer(drift_app, name="drift")
 
 

@@ -1,0 +1,1 @@
+"""`thalweg drift status` and `report`: what the live system has found, out of its log."""

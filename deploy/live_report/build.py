@@ -1,0 +1,128 @@
+"""The report of a live system, from the rows of its log and the reference in the model store."""
+
+from collections.abc import Sequence
+from itertools import groupby, pairwise
+
+import numpy as np
+
+from deploy.live_report.findings import findings_of
+from deploy.live_report.model import WatchedModel
+from deploy.live_report.quality import quality_of
+from deploy.live_report.rows import LiveRows
+from drift.findings import ColumnHistory, Floats, LiveFacts, ScanReport, Subject
+from drift.reference import Reference
+from storage.drift_tables import DriftMetric, DriftWindow
+
+RATES = frozenset({"null_rate", "unseen_rate"})
+"""Tests that a column has beside the one of its values."""
+
+
+def build_report(pipeline: str, model: WatchedModel, rows: LiveRows) -> ScanReport:
+    """Everything that the windows of `rows` show, in event time.
+
+    Windows over other columns than the reference's are left out, and a warning says so. Raises
+    ValueError where no window is left.
+    """
+    reference = model.reference
+    windows = [each for each in rows.windows if _fits(each, reference)]
+    if not windows:
+        raise ValueError(
+            f"its {len(rows.windows)} windows were counted over other columns than those of the"
+            " reference in the model store: the model was made anew under the same version"
+        )
+    bounds = np.array([(each.window_start_ms, each.window_end_ms) for each in windows], np.int64)
+    n_rows = np.array([each.n_rows for each in windows])
+    window_rows = max(1, int(np.median(n_rows)))
+    return ScanReport(
+        title=f"{pipeline}, model {model.version}",
+        n_rows=int(n_rows.sum()),
+        n_reference=reference.n,
+        window_rows=window_rows,
+        arl0=windows[-1].arl0,
+        bounds=bounds,
+        columns=_histories(reference, windows, rows.answers),
+        findings=findings_of(rows.told),
+        warnings=_warnings(reference, window_rows, rows.windows, windows),
+        quality=quality_of(rows.quality, model.baseline),
+        details=_details(pipeline, model, windows),
+        live=LiveFacts(
+            window_ms=int(bounds[-1, 1] - bounds[-1, 0]),
+            noticed=np.array([each.n_noticed > 0 for each in windows]),
+            decisions=tuple(rows.decisions),
+        ),
+    )
+
+
+def _fits(window: DriftWindow, reference: Reference) -> bool:
+    columns = reference.columns
+    return window.columns == columns.fingerprint and len(window.counts) == columns.n_bins
+
+
+def _histories(
+    reference: Reference, windows: Sequence[DriftWindow], answers: Sequence[DriftMetric]
+) -> tuple[ColumnHistory, ...]:
+    columns = reference.columns
+    counts = np.stack([each.counts for each in windows])
+    p_values = np.stack([_per_column(each.p_values, len(columns)) for each in windows])
+    psi = np.stack([_per_column(each.psi, len(columns)) for each in windows])
+    tests = {each.name: each.detector for each in answers if _of_values(each)}
+    return tuple(
+        ColumnHistory(
+            name=column.name,
+            subject=Subject.SCORE if i == len(columns) - 1 else Subject.FEATURE,
+            labels=column.labels,
+            reference=columns.of(reference.counts, i).astype(np.int64),
+            windows=columns.of(counts, i).astype(np.int64),
+            p_values=p_values[:, i],
+            effects=psi[:, i],
+            test=tests.get(column.name, "not tested in the last window"),
+        )
+        for i, column in enumerate(columns)
+    )
+
+
+def _per_column(values: Floats, n_columns: int) -> Floats:
+    """A window with too few rows to be tested has no answers."""
+    return values if len(values) == n_columns else np.full(n_columns, np.nan)
+
+
+def _of_values(answer: DriftMetric) -> bool:
+    """Whether it is of the test that a column's values get in every window."""
+    return not answer.segment and answer.detector not in RATES and answer.detector != "e_sr"
+
+
+def _warnings(
+    reference: Reference,
+    window_rows: int,
+    found: Sequence[DriftWindow],
+    windows: Sequence[DriftWindow],
+) -> tuple[str, ...]:
+    warnings = list(reference.warnings(window_rows))
+    if len(windows) < len(found):
+        warnings.append(
+            f"{len(found) - len(windows)} of {len(found)} windows are left out: they were counted"
+            " over other columns than the reference's"
+        )
+    rates = [rate for rate, _ in groupby(each.arl0 for each in windows)]
+    if len(rates) > 1:
+        told = ", then ".join(f"{rate:,.0f}" for rate in rates[-4:])
+        warnings.append(
+            f"the stated rate changed on the way: one false notice in {told} windows; figures"
+            " below are by the last"
+        )
+    return tuple(warnings)
+
+
+def _details(pipeline: str, model: WatchedModel, windows: Sequence[DriftWindow]) -> dict[str, str]:
+    reference = model.reference
+    n_gaps = sum(
+        before.window_end_ms < after.window_start_ms for before, after in pairwise(windows)
+    )
+    untested = sum(len(each.psi) != len(reference.columns) for each in windows)
+    return {
+        "pipeline": pipeline,
+        "model": model.version + (" (the champion)" if model.is_champion else ""),
+        "reference": f"{reference.fingerprint[:12]}, {len(reference.columns)} columns",
+        "gaps": f"{n_gaps} between windows, in which no row came",
+        "too small": f"{untested} windows had too few rows to be tested",
+    }

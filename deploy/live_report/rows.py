@@ -1,0 +1,42 @@
+"""What a report is built of, read from ClickHouse."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from schemas.drift_events import DriftAlert, RetrainingDecision
+from storage.client import Client
+from storage.drift_queries import QualityMetric, closed_windows, recent_decisions, window_metrics
+from storage.drift_report_queries import quality_between, told_alerts
+from storage.drift_tables import DriftMetric, DriftWindow
+
+MAX_DECISIONS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRows:
+    """`windows` in order of time, of all rows of one model version; `told` is every state of the
+    alerts that were open in them, in order; `answers` are what detectors said of the last one;
+    `quality` is of windows in the same stretch; `decisions` newest first."""
+
+    windows: Sequence[DriftWindow]
+    answers: Sequence[DriftMetric] = ()
+    told: Sequence[DriftAlert] = ()
+    quality: Sequence[QualityMetric] = ()
+    decisions: Sequence[RetrainingDecision] = ()
+
+
+def read_rows(client: Client, pipeline: str, version: str, *, n_windows: int) -> LiveRows:
+    """Of the newest `n_windows` closed windows; without any, nothing else is read."""
+    windows = closed_windows(client, pipeline, model_version=version, limit=n_windows)
+    if not windows:
+        return LiveRows(())
+    from_ms, to_ms = windows[0].window_start_ms, windows[-1].window_end_ms
+    return LiveRows(
+        windows=windows,
+        answers=window_metrics(client, pipeline, model_version=version),
+        told=told_alerts(client, pipeline, model_version=version, from_ms=from_ms),
+        quality=quality_between(
+            client, pipeline, model_version=version, from_ms=from_ms, to_ms=to_ms
+        ),
+        decisions=recent_decisions(client, pipeline, limit=MAX_DECISIONS),
+    )
