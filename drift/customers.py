@@ -50,7 +50,7 @@ class CustomerMoments:
         The squares that a sample of entities leaves unexplained may all be those of one entity.
         """
         squares = self.entities.counts.astype(np.float64) ** 2
-        share = self.entities.sampled_share
+        share = len(squares) / self.n_entities
         missed = max(0.0, self.sum_squares - float(squares.sum()) / share)
         fourths = float((squares * squares).sum()) / share + missed * missed
         return max(1.0, self.sum_squares**2 / fourths)

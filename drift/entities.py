@@ -75,11 +75,6 @@ class EntityTable:
     def is_empty(self) -> bool:
         return not len(self.hashes)
 
-    @property
-    def sampled_share(self) -> float:
-        """The share of all entities that is in the table, about; exactly 1 when all are."""
-        return self.below / 2**64
-
     def rows_per_row_of(self, other: "EntityTable") -> float:
         """How many rows here a random row of `other` finds of its entity: sum n_c n'_c / sum n'_c.
 

@@ -124,6 +124,7 @@ class WindowMonitor:
         alpha = self.rate.q_per_family / len(columns)
         results = self._test_independent(windows, alpha)
         repeats = self._repeats(windows, entities)
+        unknown = self.needs_entities and repeats is None and windows[0].any()
         results += self._test_dependent(windows, repeats, alpha)
         p = np.array([result.p_value for _, result in results])
         labels = [str(number) for number in range(len(results))]
@@ -139,7 +140,7 @@ class WindowMonitor:
             p_values=smallest,
             psi=self._psi(windows),
             evidence=self._add_evidence(results),
-            warnings=(CUSTOMERS_UNKNOWN,) if self.needs_entities and repeats is None else (),
+            warnings=(CUSTOMERS_UNKNOWN,) if unknown else (),
         )
 
     def _test_independent(

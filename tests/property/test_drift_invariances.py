@@ -4,10 +4,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drift.binning import bin_columns
 from drift.change_point import split_counts, split_means, split_rates
-from drift.dependence import CustomerCounts, dependent_test, pair_covariance, plan_dependence
+from drift.columns import ColumnSpec
+from drift.customers import customer_moments
+from drift.dependence import dependent_test, plan_dependence
 from drift.dependence.pooling import pool_neighbours, pool_rare
 from drift.e_detector import EDetector
+from drift.entities import hash_entities
 from drift.families import adjust, notice
 from drift.history import History
 
@@ -57,10 +61,13 @@ def test_customers_may_be_numbered_and_rows_ordered_in_any_way(seed: int) -> Non
     rng = np.random.default_rng(seed)
     codes, bins = rng.integers(0, 30, 300), rng.integers(0, 4, 300)
     names, rows = rng.permutation(30), rng.permutation(300)
-    p, g = pair_covariance(CustomerCounts.of(codes, bins, 4), np.arange(4))
-    p2, g2 = pair_covariance(CustomerCounts.of(names[codes][rows], bins[rows], 4), np.arange(4))
-    np.testing.assert_allclose(p, p2)
-    np.testing.assert_allclose(g, g2, atol=1e-12)
+    values = bins.astype(np.float32)[:, None]
+    columns = bin_columns(values, [ColumnSpec("x")])
+    made = customer_moments(columns, values, hash_entities(codes))
+    other = customer_moments(columns, values[rows], hash_entities(names[codes][rows]))
+    g = made.covariance(columns, 0)
+    np.testing.assert_allclose(g, other.covariance(columns, 0), atol=1e-12)
+    assert (made.excess, made.n_effective) == (other.excess, other.n_effective)
     np.testing.assert_allclose(g.sum(axis=0), 0, atol=1e-12)
 
 

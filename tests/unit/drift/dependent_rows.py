@@ -56,7 +56,7 @@ def p_values(
     cell: Cell, n_windows: int, rng: np.random.Generator, corrected: bool
 ) -> tuple[Floats, Counter[str]]:
     """p-values of `n_windows` windows against one reference, none of them drifted."""
-    if cell.kind in ("customers", "turnover", "sampled"):
+    if cell.kind in ("customers", "sampled", "unknown", "turnover"):
         return _customers(cell, n_windows, rng, corrected)
     reference = stream(cell.kind, cell.n, rng)
     edges = np.sort(reference)[[round(k * cell.n / N_BINS) - 1 for k in range(1, N_BINS)]]
@@ -76,7 +76,8 @@ def _customers(
     """Customers of uneven activity, half of the variance between them, in random order.
 
     Kind "customers": the same 500 all the time. Kind "sampled": so too, in tables that hold a part
-    of them. Kind "turnover": of 2,000, another 200 are active in every window's worth of rows.
+    of them; "unknown": so too, in windows without a table. Kind "turnover": of 2,000, another 200
+    are active in every window's worth of rows.
     """
     n_customers = 2_000 if cell.kind == "turnover" else 500
     level = rng.standard_normal(n_customers)
@@ -110,13 +111,13 @@ def _customers(
     p = np.empty(n_windows)
     for i in range(n_windows):
         codes, values = rows(cell.m)
-        entities = EntityTable.of(names[codes], window_limit)
+        table = EntityTable.of(names[codes], window_limit)
         p[i] = dependent_test(
             columns.count(values),
             plan,
             alpha=0.05,
             customers=customers,
-            repeats=moments.repeats(entities, cell.m),
+            repeats=None if cell.kind == "unknown" else moments.repeats(table, cell.m),
         ).result.p_value
     return p, Counter({plan.detector: n_windows})
 
@@ -165,7 +166,17 @@ def realised(p: Floats) -> dict[str, float]:
 
 CELLS = [
     Cell(kind, n, m)
-    for kind in ("iid", "ar0.5", "ar0.9", "runs", "customers", "sampled", "turnover", "days")
+    for kind in (
+        "iid",
+        "ar0.5",
+        "ar0.9",
+        "runs",
+        "customers",
+        "sampled",
+        "unknown",
+        "turnover",
+        "days",
+    )
     for n, m in ((10_000, 200), (10_000, 1_000), (20_000, 1_000))
 ]
 

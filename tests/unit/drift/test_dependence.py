@@ -5,13 +5,10 @@ import pytest
 from scipy import stats
 
 from drift.dependence import (
-    CustomerCounts,
     block_hotelling,
     block_length,
-    customer_test,
     dependent_test,
     merge_blocks,
-    pair_covariance,
     plan_dependence,
     window_scale,
 )
@@ -109,58 +106,6 @@ def test_windows_that_vary_less_than_independent_rows_count_as_independent() -> 
     assert verdict.statistic == pytest.approx(0.05**2 * 2 * 2 / (1 / 500 + 1 / 10_000))
 
 
-def test_the_covariance_of_a_customers_rows_is_that_of_its_pairs() -> None:
-    rng = np.random.default_rng(5)
-    codes, bins = rng.integers(0, 7, 60), rng.integers(0, 3, 60)
-    customers = CustomerCounts.of(codes, bins, 3)
-    p, g = pair_covariance(customers, np.arange(3))
-    rows = np.eye(3)[bins] - np.bincount(bins, minlength=3) / 60
-    pairs = [(i, j) for i in range(60) for j in range(60) if i != j and codes[i] == codes[j]]
-    expected = sum(np.outer(rows[i], rows[j]) for i, j in pairs) / len(pairs)
-    # G takes the rows' own variance as D, which the rows of a finite sample have on average.
-    np.testing.assert_allclose(g, expected, atol=1e-12)
-    np.testing.assert_allclose(p, np.bincount(bins, minlength=3) / 60)
-    assert customers.pairs == len(pairs)
-
-
-def test_customers_of_one_row_each_make_the_plain_chi_square() -> None:
-    rng = np.random.default_rng(6)
-    bins = rng.integers(0, 4, 4_000)
-    customers = CustomerCounts.of(np.arange(4_000), bins, 4)
-    window = rng.multinomial(500, np.full(4, 0.25))
-    rows = np.concatenate([np.zeros(4_000, np.int64), np.ones(500, np.int64)])
-    verdict = customer_test(window, rows, customers, np.arange(4), alpha=0.05)
-    p = np.bincount(bins) / 4_000
-    x2 = ((window / 500 - p) ** 2 / p).sum() / (1 / 500 + 1 / 4_000)
-    assert verdict.statistic == pytest.approx(x2)
-    assert verdict.p_value == pytest.approx(stats.chi2.sf(x2, 3), rel=1e-6)
-
-
-def test_shared_customers_make_the_same_difference_more_telling() -> None:
-    """Without the overlap term the test was silent at 0.14 to 0.7 of its rate."""
-    rng = np.random.default_rng(7)
-    level = rng.standard_normal(100)
-    codes = rng.integers(0, 100, 5_000)
-    bins = np.digitize(level[codes] + rng.standard_normal(5_000), [-1.0, 0.0, 1.0])
-    customers = CustomerCounts.of(codes, bins, 4)
-    window = np.array([180, 120, 110, 90])
-    same = np.bincount(rng.integers(0, 100, 500), minlength=200)
-    groups = np.arange(4)
-    shared = customer_test(window, same, customers, groups, alpha=0.05)
-    others = customer_test(window, np.roll(same, 100), customers, groups, alpha=0.05)
-    assert shared.p_value < others.p_value
-
-
-def test_a_plan_on_customers_asks_for_them() -> None:
-    rng = np.random.default_rng(8)
-    bins = rng.integers(0, N_BINS, 10_000)
-    customers = CustomerCounts.of(rng.integers(0, 500, 10_000), bins, N_BINS)
-    plan = plan_dependence(block_counts(bins), 1_000, customers=customers)
-    assert plan.detector == "customer_covariance"
-    with pytest.raises(ValueError, match="customers"):
-        dependent_test(np.full(N_BINS, 100), plan, alpha=0.05)
-
-
 @pytest.mark.parametrize("n_rare_each", [0, 1])
 def test_a_nearly_constant_column_is_tested_on_its_exceptions(n_rare_each: int) -> None:
     blocks = np.zeros((100, 3), dtype=np.int64)
@@ -236,8 +181,6 @@ def test_what_does_not_fit_is_refused() -> None:
         plan_dependence(np.array([[1, 2], [1, 1]]), 10)
     with pytest.raises(ValueError, match="at least one row"):
         plan_dependence(np.ones((60, 2), dtype=np.int64), 0)
-    with pytest.raises(ValueError, match="same length"):
-        CustomerCounts.of(np.array([0]), np.array([0, 1]), 2)
 
 
 def test_pooling_keeps_heavy_bins_and_joins_light_ones() -> None:

@@ -15,7 +15,9 @@ LONG = bool(os.environ.get("DRIFT_LONG"))
 N_WINDOWS = 5
 
 
-@pytest.mark.parametrize("kind", ["iid", "ar0.5", "ar0.9", "runs", "customers", "turnover"])
+@pytest.mark.parametrize(
+    "kind", ["iid", "ar0.5", "ar0.9", "runs", "customers", "sampled", "turnover"]
+)
 def test_a_feature_of_dependent_rows_keeps_its_rate_within_half_as_much_again(kind: str) -> None:
     """One feature, n = 10 m. Windows of one reference share its error: bounds count references."""
     n_references = 300
@@ -24,6 +26,16 @@ def test_a_feature_of_dependent_rows_keeps_its_rate_within_half_as_much_again(ki
         worst = (p <= alpha).mean() * n_references
         assert worst <= stats.binom.ppf(0.999, n_references, 1.5 * alpha)
     assert (p <= 0.2).mean() * n_references >= stats.binom.ppf(0.001, n_references, 0.2 / 1.5)
+
+
+def test_windows_that_do_not_say_whose_their_rows_are_never_alarm_more_often() -> None:
+    """Their customers count as new ones: silent where they are the reference's."""
+    n_references = 300
+    p, used = simulate(Cell("unknown", 10_000, 1_000), n_references, N_WINDOWS, seed=24)
+    assert "customer_covariance" in used
+    for alpha in (0.05, 0.01):
+        worst = (p <= alpha).mean() * n_references
+        assert worst <= stats.binom.ppf(0.999, n_references, alpha)
 
 
 @pytest.mark.parametrize("kind", ["ar0.9", "runs", "turnover"])

@@ -157,9 +157,9 @@ def test_the_overlap_with_a_window_is_the_sum_of_products_of_counts() -> None:
     window = EntityTable.of(hash_entities(["card 1", "card 1", "card 699", "new"]), limit=100)
     counts = [len(range(i, 3000, 700)) for i in (1, 699)]
     assert made.customers is not None
-    assert made.customers.overlap(window, 4) == pytest.approx(
-        (2 * counts[0] + counts[1]) / (3000 * 4)
-    )
+    repeats = made.customers.repeats(window, 4)
+    assert repeats.overlap == pytest.approx((2 * counts[0] + counts[1]) / (3000 * 4))
+    assert repeats.excess == (4 + 1 + 1) / 4 - 1
 
 
 def test_a_season_counts_rows_by_the_hours_of_the_week_from_monday() -> None:

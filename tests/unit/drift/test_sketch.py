@@ -171,7 +171,7 @@ def test_entities_with_few_rows_are_counted_exactly() -> None:
     table = EntityTable.of(hash_entities([b"a", b"b", b"a", b"a"]), limit=10)
     assert table.is_complete
     assert sorted(table.counts.tolist()) == [1, 3]
-    assert table.rows_per_entity() == 10 / 4
+    assert table.rows_per_row_of(table) == 10 / 4
 
 
 def test_a_sampled_table_estimates_rows_per_entity_and_overlap() -> None:
@@ -181,10 +181,12 @@ def test_a_sampled_table_estimates_rows_per_entity_and_overlap() -> None:
     true = np.bincount(keys, minlength=30_000), np.bincount(other, minlength=30_000)
     table = EntityTable.of(hash_entities(keys), limit=2000)
     window = EntityTable.of(hash_entities(other), limit=1000)
-    # A ratio over 2,000 entities with about 5 rows each, and a sum over about 500 shared ones of
-    # products with relative spread under 1: standard errors of 2% and 5%; five of each.
-    assert table.rows_per_entity() == pytest.approx((true[0] ** 2).sum() / 100_000, rel=0.1)
-    assert table.overlap(window) == pytest.approx((true[0] * true[1]).sum(), rel=0.25)
+    # A ratio over 2,000 entities with about 5 rows each, and one over about 1,000 of which half are
+    # shared, products with relative spread under 1: standard errors of 2% and 5%; five of each.
+    own = (true[0] ** 2).sum() / 100_000
+    shared = (true[0] * true[1]).sum() / 50_000
+    assert table.rows_per_row_of(table) == pytest.approx(own, rel=0.1)
+    assert table.rows_per_row_of(window) == pytest.approx(shared, rel=0.25)
 
 
 def test_hashes_of_texts_do_not_depend_on_the_other_texts_of_the_batch() -> None:
