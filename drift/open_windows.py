@@ -27,13 +27,15 @@ class OpenState(msgspec.Struct, frozen=True):
     """What a successor must know besides the pieces: they are read again from `resume_from` on.
 
     `position`: the first place on the topic that has not moved the clock yet. `closing`: windows
-    that are closed and not told yet.
+    that are closed and not told yet. `late`: places of pieces that came too late, from
+    `resume_from` on.
     """
 
     windows: WindowsState
     position: int
     resume_from: int
     closing: list[int]
+    late: list[int]
 
 
 @dataclass(slots=True)
@@ -46,7 +48,8 @@ class _Window:
 
 @dataclass(slots=True)
 class OpenWindows:
-    """Pieces in, closed windows out. `place` is a piece's offset on its topic; places ascend.
+    """Pieces in, closed windows out. `place` is a piece's offset on its topic; places ascend, and
+    one that was taken is not taken again.
 
     After a restart, `restored` gives a successor of the same clock; the pieces from `resume_from`
     on are then added again, and those before `position` do not move the clock twice.
@@ -55,6 +58,8 @@ class OpenWindows:
     windows: EventTimeWindows
     position: int = 0
     n_late_rows: int = 0
+    _next: int = 0
+    _late: set[int] = field(default_factory=set)
     _open: dict[int, _Window] = field(default_factory=dict)
     _closing: set[int] = field(default_factory=set)
 
@@ -62,7 +67,13 @@ class OpenWindows:
     def restored(cls, settings: WindowSettings, state: OpenState) -> "OpenWindows":
         """As it was when `state` was taken, but for the pieces."""
         windows = EventTimeWindows(settings, state.windows)
-        return cls(windows, state.position, _closing=set(state.closing))
+        return cls(
+            windows,
+            state.position,
+            _next=state.resume_from,
+            _late=set(state.late),
+            _closing=set(state.closing),
+        )
 
     def watch(self, sources: Iterable[Source], now_ms: int) -> None:
         """The source partitions whose pieces come: each holds the clock until it is idle."""
@@ -74,13 +85,16 @@ class OpenWindows:
 
     def add(self, piece: Sketch, place: int, now_ms: int) -> bool:
         """Take a piece; False when its window had closed. `now_ms`: when the broker took it."""
+        if place < self._next:
+            return False
+        self._next = place + 1
         start = piece.key.window_start_ms
-        if place >= self.position:
-            self.position = place + 1
-            accepted = self._move(piece, now_ms)
-        else:  # it moved the clock before a restart
-            accepted = start in self._closing or start in self.windows.open_windows
-        if not accepted:
+        if place < self.position:  # it moved the clock before a restart
+            is_open = start in self._closing or start in self.windows.open_windows
+            if place in self._late or not is_open:
+                return False
+        elif not self._move(piece, place, now_ms):
+            self._late.add(place)
             self.n_late_rows += piece.n
             return False
         window = self._open.setdefault(start, _Window(place))
@@ -116,9 +130,12 @@ class OpenWindows:
         """For `restored`."""
         places = [window.first_place for window in self._open.values()]
         resume_from = min(places, default=self.position)
-        return OpenState(self.windows.state(), self.position, resume_from, self.closing)
+        self._late = {place for place in self._late if place >= resume_from}
+        windows, late = self.windows.state(), sorted(self._late)
+        return OpenState(windows, self.position, resume_from, self.closing, late)
 
-    def _move(self, piece: Sketch, now_ms: int) -> bool:
+    def _move(self, piece: Sketch, place: int, now_ms: int) -> bool:
+        self.position = place + 1
         latest = piece.latest_ms if piece.latest_ms is not None else piece.key.window_start_ms
         times = np.array([latest], dtype=np.int64)
         fed = [self.windows.feed(source, times, now_ms) for source in piece.coverage.ranges]

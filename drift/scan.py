@@ -17,8 +17,8 @@ from drift.nulls import Nulls
 from drift.reference import MIN_WINDOWS, make_reference
 from drift.result import Result
 from drift.rows import Rows, ScanOptions
+from drift.sample_test import SampleTest
 from drift.scan_quality import quality_history
-from drift.scan_samples import SampleTest
 from drift.scan_streams import StreamFinding, watch_streams
 from drift.sentences import stream_sentence, window_sentence
 from drift.window_tests import psi

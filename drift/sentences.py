@@ -1,5 +1,7 @@
 """A finding in words."""
 
+from datetime import UTC, datetime
+
 from drift.findings import Subject
 from drift.result import Result
 
@@ -14,8 +16,32 @@ def window_sentence(
     subject: Subject, name: str, result: Result, *, rows: tuple[int, int], change_row: int | None
 ) -> str:
     """`rows`: the window, from row to row; `change_row`: where the change probably began."""
-    what = name if subject in (Subject.SCORE, Subject.MULTIVARIATE) else f"{subject} {name}"
     since = "" if change_row is None else f", probably since row {change_row:,}"
+    return f"{_moved(subject, name, result)} in rows {rows[0]:,} to {rows[1]:,}{_p(result)}{since}"
+
+
+def live_sentence(
+    subject: Subject, name: str, result: Result, window: tuple[int, int], change_ms: int | None
+) -> str:
+    """`window`: its start and end in event time, ms; `change_ms`: when the change began."""
+    since = "" if change_ms is None else f", probably since {_time(change_ms)}"
+    begin, end = _time(window[0]), _time(window[1])
+    end = end.removeprefix(begin[:11])  # the date once, where it is one day
+    return f"{_moved(subject, name, result)} in {begin} to {end} UTC{_p(result)}{since}"
+
+
+def stream_sentence(
+    subject: Subject, name: str, result: Result, *, row: int, change_row: int | None
+) -> str:
+    """For a detector that watches row by row."""
+    what = name if subject is not Subject.FEATURE else f"feature {name}"
+    way = "rose" if result.effect > 0 else "fell"
+    since = "" if change_row is None else f", probably since row {change_row:,}"
+    return f"{what}: the mean {way} by {abs(result.effect):.3g}, seen at row {row:,}{since}"
+
+
+def _moved(subject: Subject, name: str, result: Result) -> str:
+    what = name if subject in (Subject.SCORE, Subject.MULTIVARIATE) else f"{subject} {name}"
     if result.detector in ("null_rate", "unseen_rate"):
         size = f"{_MEASURES[result.detector]} rose by {100 * result.effect:.1f} points"
     elif result.detector == "domain_classifier":
@@ -28,17 +54,16 @@ def window_sentence(
         )
     else:
         size = f"moved, PSI {result.effect:.2f} beyond chance"
-    return f"{what}: {size} in rows {rows[0]:,} to {rows[1]:,}{_p(result)}{since}"
+    return f"{what}: {size}"
 
 
-def stream_sentence(
-    subject: Subject, name: str, result: Result, *, row: int, change_row: int | None
-) -> str:
-    """For a detector that watches row by row."""
-    what = name if subject is not Subject.FEATURE else f"feature {name}"
-    way = "rose" if result.effect > 0 else "fell"
-    since = "" if change_row is None else f", probably since row {change_row:,}"
-    return f"{what}: the mean {way} by {abs(result.effect):.3g}, seen at row {row:,}{since}"
+def _time(ms: int) -> str:
+    """2026-11-21 18:00, with seconds where there are any."""
+    try:
+        moment = datetime.fromtimestamp(ms / 1000, UTC)
+    except (ValueError, OverflowError, OSError):  # before the year 1, after 9999
+        return f"{ms} ms"
+    return f"{moment:%Y-%m-%d %H:%M}" + (f":{moment:%S}" if moment.second else "")
 
 
 def _p(result: Result) -> str:

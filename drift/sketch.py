@@ -83,6 +83,7 @@ class Sketch:
         covers: Coverage | None = None,
         entity_hashes: Hashes | None = None,
         place_hashes: Hashes | None = None,
+        *,
         latest_ms: int | None = None,
     ) -> "Sketch":
         """This and the rows of `matrix`, float32[n, n_columns], which lie in `covers`.

@@ -50,6 +50,33 @@ DRIFT_ROWS_LEFT_OUT = Counter(
     ["reason"],
 )
 DRIFT_PIECES = Counter("thalweg_drift_pieces", "Sketches of pieces of a window published")
+BAD_SKETCHES = Counter("thalweg_bad_sketches", "Messages on drift-sketches that are none")
+DRIFT_LATE_ROWS = Counter(
+    "thalweg_drift_late_rows", "Rows in no window: sketched after it had closed"
+)
+DRIFT_WINDOWS = Counter("thalweg_drift_windows", "Windows closed", ["model_version"])
+DRIFT_ALERTS = Counter(
+    "thalweg_drift_alerts", "Messages about alerts, by what they tell", ["state", "level"]
+)
+DRIFT_OPEN_ALERTS = Gauge("thalweg_drift_open_alerts", "Alerts and notices that are open")
+DRIFT_WATERMARK = Gauge(
+    "thalweg_drift_watermark_seconds", "Event time up to which windows are closed, since 1970"
+)
 DRIFT_SOURCE_GAPS = Counter(
     "thalweg_drift_source_gaps", "Times frames of a source partition did not join up"
+)
+RETRAINING_DECISIONS = Counter(
+    "thalweg_retraining_decisions",
+    "Decisions on retraining: requested, refused; those too that repeat the one before",
+    ["outcome"],
+)
+RETRAINING_REQUESTS = Counter("thalweg_retraining_requests", "Requests for retraining published")
+RETRAINING_DECIDED_AT = Gauge(
+    "thalweg_retraining_decided_at_seconds",
+    "When it was last decided, in seconds since 1970: time() less it is the decision's age",
+)
+RETRAINING_BAD_MESSAGES = Counter(
+    "thalweg_retraining_bad_messages",
+    "Messages keyed by the pipeline that are no alert, request or decision of it",
+    ["topic"],
 )

@@ -12,6 +12,8 @@ class Stage(StrEnum):
     SCORE = "score"
     LOG = "log"
     SKETCH = "sketch"
+    DETECT = "detect"
+    DECIDE = "decide"
 
 
 def register(app: typer.Typer) -> None:
@@ -35,4 +37,8 @@ def worker(
             from stream_processors.log_predictions import run
         case Stage.SKETCH:
             from stream_processors.sketch_drift import run
+        case Stage.DETECT:
+            from stream_processors.detect_drift import run
+        case Stage.DECIDE:
+            from stream_processors.request_retraining import run
     run(settings)

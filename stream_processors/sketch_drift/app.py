@@ -9,11 +9,12 @@ from schemas.pipeline import read_pipeline
 from schemas.settings import Settings
 from schemas.topics import TopicNames
 from stream_processors.apps import create_app
+from stream_processors.membership import FaustMembership
 from stream_processors.outbox import Outbox
-from stream_processors.sketch_drift.gatherer import Gatherer, Shape
+from stream_processors.references import References
+from stream_processors.sketch_drift.gatherer import Gatherer, Shape, Watched
 from stream_processors.sketch_drift.publisher import SketchPublisher
 from stream_processors.sketch_drift.reached import reached_before
-from stream_processors.sketch_drift.references import References
 from stream_processors.topics import describe
 from stream_processors.transport import BatchSchema
 from stream_processors.transport.budget import Limits
@@ -41,6 +42,11 @@ def create_sketch_app(settings: Settings) -> faust.App:
     app = create_app(settings, "sketch", BatchOptions(kafka=settings.kafka, limits=limits))
     scored_batches = app.topic(names.scored_batches, schema=BatchSchema())
     references = References(settings.store)
+
+    def watched(version: str) -> Watched | None:
+        found = references.find(version)
+        return None if found is None else Watched(found.columns, found.customers is not None)
+
     shape = Shape(
         pipeline=pipeline.name,
         window_ms=drift.window_s * 1000,
@@ -56,10 +62,10 @@ def create_sketch_app(settings: Settings) -> faust.App:
             topic=names.drift_sketches,
             pipeline=pipeline.name,
             settings=drift,
-            new_gatherer=lambda: Gatherer(shape, references.watched),
+            new_gatherer=lambda: Gatherer(shape, watched),
             look_back=lambda tp, offset: reached_before(settings.kafka, tp, offset),
             outbox=outbox,
-            membership=_FaustMembership(app),
+            membership=FaustMembership(app),
         )
         try:
             await publisher.run(stream)
@@ -70,16 +76,3 @@ def create_sketch_app(settings: Settings) -> faust.App:
             outbox.close()
 
     return app
-
-
-class _FaustMembership:
-    """Faust suspends the flow before it waits for what is in work, and counts assignments."""
-
-    def __init__(self, app: faust.App) -> None:
-        self._app = app
-
-    def generation(self) -> int:
-        return int(self._app.consumer_generation_id)
-
-    def draining(self) -> bool:
-        return not self._app.flow_control.is_active()

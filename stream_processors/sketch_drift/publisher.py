@@ -14,6 +14,7 @@ from drift.sketch import Sketch
 from schemas.settings import DriftSettings
 from storage.blocks import BlockBuilder
 from stream_processors import metrics
+from stream_processors.membership import Membership
 from stream_processors.outbox import Messages
 from stream_processors.scored_frames import Gathered, gather, until_one_ends
 from stream_processors.sketch_drift.gatherer import Gatherer
@@ -26,18 +27,6 @@ LOOK_S = 0.1
 MAX_PIECES_AT_ONCE = 200
 ANY_PARTITION = -1
 """librdkafka chooses by the key: all pieces of a pipeline are in one partition, in order."""
-
-
-class Membership(Protocol):
-    """What a writer must know of the group it is in."""
-
-    def generation(self) -> int:
-        """Another number after each assignment: batches of earlier ones are not ours any more."""
-        ...
-
-    def draining(self) -> bool:
-        """Whether the app waits for what is in work, to stop or to give partitions back."""
-        ...
 
 
 class Publisher(Protocol):

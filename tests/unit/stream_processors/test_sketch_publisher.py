@@ -54,6 +54,9 @@ class World:
     def generation(self) -> int:
         return self.generation_now
 
+    def owns(self, _: TP) -> bool:
+        return True
+
     def draining(self) -> bool:
         return self.drains
 

@@ -1,4 +1,4 @@
-"""What the model store knows of each model version that rows may have been scored by."""
+"""The drift references of the model versions that rows may have been scored by."""
 
 import time
 from collections.abc import Callable
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import structlog
 
+from drift.reference import Reference
 from drift.reference_bytes import decode_reference
 from schemas.errors import ThalwegError
 from schemas.model import read_manifest
 from storage.model_store import ModelStore, read_reference
-from stream_processors.sketch_drift.gatherer import Watched
 
 log = structlog.get_logger()
 
@@ -24,11 +24,11 @@ class References:
     def __init__(self, store: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = ModelStore(store)
         self._clock = clock
-        self._known: dict[str, Watched] = {}
+        self._known: dict[str, Reference] = {}
         self._looked_at: dict[str, float] = {}
 
-    def watched(self, version: str) -> Watched | None:
-        """What is watched of `version`; None where there is no reference for it. Reads files."""
+    def find(self, version: str) -> Reference | None:
+        """The reference of `version`, None where there is none. Reads files."""
         if version in self._known:
             return self._known[version]
         now = self._clock()
@@ -44,17 +44,14 @@ class References:
             log.info("drift_reference_loaded", model_version=version)
         return found
 
-    def _look(self, version: str) -> tuple[Watched | None, str]:
+    def _look(self, version: str) -> tuple[Reference | None, str]:
         problem = "no such model in the store"
         for sha256 in self._store.sha256s():
             try:
                 directory = self._store.path(sha256)
                 if read_manifest(directory).version != version:
                     continue
-                reference = decode_reference(read_reference(directory))
+                return decode_reference(read_reference(directory)), ""
             except (ThalwegError, ValueError) as error:
                 problem = str(error)
-                continue
-            has_entities = reference.customers is not None
-            return Watched(reference.columns, has_entities), ""
         return None, problem

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.model import MANIFEST_FILE, REFERENCE_FILE, read_manifest
 from storage.model_store import ModelStore
-from stream_processors.sketch_drift.references import LOOK_AGAIN_S, References
+from stream_processors.references import LOOK_AGAIN_S, References
 
 
 class Clock:
@@ -26,10 +26,10 @@ def own_store(model: tuple[Path, str], tmp_path: Path) -> tuple[Path, Path]:
 def test_a_version_is_watched_by_the_columns_of_its_reference(model: tuple[Path, str]) -> None:
     store, sha256 = model
     manifest = read_manifest(ModelStore(store).path(sha256))
-    watched = References(store).watched(manifest.version)
-    assert watched is not None
-    assert watched.columns.names == (*manifest.schema.names, "score")
-    assert not watched.has_entities, "it was trained without entity keys"
+    reference = References(store).find(manifest.version)
+    assert reference is not None
+    assert reference.columns.names == (*manifest.schema.names, "score")
+    assert reference.customers is None, "it was trained without entity keys"
 
 
 def test_a_version_stored_later_is_found_when_it_is_looked_for_again(
@@ -38,11 +38,11 @@ def test_a_version_stored_later_is_found_when_it_is_looked_for_again(
     store, directory = own_store
     version, clock = read_manifest(directory).version, Clock()
     references = References(store, clock)
-    assert references.watched(version) is None
+    assert references.find(version) is None
     ModelStore(store).put(directory)
-    assert references.watched(version) is None, "files are not read for every row"
+    assert references.find(version) is None, "files are not read for every row"
     clock.now = LOOK_AGAIN_S
-    assert references.watched(version) is not None
+    assert references.find(version) is not None
 
 
 @pytest.mark.parametrize("damaged", [MANIFEST_FILE, REFERENCE_FILE])
@@ -51,4 +51,4 @@ def test_a_damaged_model_is_not_watched(own_store: tuple[Path, Path], damaged: s
     version = read_manifest(directory).version
     path = ModelStore(store).path(ModelStore(store).put(directory)) / damaged
     path.write_bytes(b"garbage")
-    assert References(store).watched(version) is None
+    assert References(store).find(version) is None

@@ -1,4 +1,4 @@
-"""The multivariate test of a scan: samples of each window against samples of the reference."""
+"""The multivariate test of windows: samples of each against samples of the reference."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -38,12 +38,18 @@ class SampleTest:
         reference = matrix[: options.n_reference, :n_features].astype(np.float64)
         block = _block(reference)
         enough = min(options.n_reference, options.window_rows) >= max(MIN_ROWS, MIN_BLOCKS * block)
-        affordable = 1 / rate.q_per_family <= MAX_PERMUTATIONS
-        return (
-            cls(reference, block, rate.q_per_family)
-            if n_features > 1 and enough and affordable
-            else None
-        )
+        if n_features < 2 or not enough or not _affordable(rate):
+            return None
+        return cls(reference, block, rate.q_per_family)
+
+    @classmethod
+    def of_sample(cls, sample: NDArray[np.float32], rate: StatedRate) -> Self | None:
+        """Of rows drawn at random, float32[n, f], which do not hang together; None where there is
+        one feature, or too few rows.
+        """
+        if sample.shape[1] < 2 or len(sample) < MIN_ROWS or not _affordable(rate):
+            return None
+        return cls(sample.astype(np.float64), 1, rate.q_per_family)
 
     def check(self, window: NDArray[np.float32], rng: np.random.Generator) -> Result | None:
         """The result where it is significant at the stated rate, else None."""
@@ -60,6 +66,10 @@ class SampleTest:
         return domain_classifier(
             self.reference, window, alpha=alpha, generator=rng, n_permutations=n, block=self.block
         )
+
+
+def _affordable(rate: StatedRate) -> bool:
+    return 1 / rate.q_per_family <= MAX_PERMUTATIONS
 
 
 def _block(reference: NDArray[np.float64]) -> int:

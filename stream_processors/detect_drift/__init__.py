@@ -1,0 +1,26 @@
+"""Drift: pieces of windows from `drift-sketches` in, alerts on `drift-alerts` out.
+
+`faust -A stream_processors.detect_drift worker --without-web` runs it as an ordinary Faust app;
+`thalweg worker detect` does the same with our logging and clean exit codes.
+"""
+
+from typing import Any
+
+from schemas.settings import Settings
+
+
+def run(settings: Settings) -> None:
+    """Detect until stopped; returns after a clean drain, raises ThalwegError otherwise."""
+    from stream_processors.detect_drift.app import create_detect_app
+    from stream_processors.run import run_worker
+
+    run_worker(create_detect_app, settings)
+
+
+def __getattr__(name: str) -> Any:
+    if name != "app":
+        raise AttributeError(name)
+    from schemas.settings import load_settings
+    from stream_processors.detect_drift.app import create_detect_app
+
+    return create_detect_app(load_settings())

@@ -1,0 +1,278 @@
+"""Pieces taken as they come, windows closed by the clock of event time, verdicts told."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+from confluent_kafka import Message
+from faust.types import TP
+
+from drift.alert_book import Window
+from drift.coverage import Source
+from drift.open_windows import OpenWindows
+from drift.sketch import Sketch, decode_sketch
+from drift.windows import EventTimeWindows, WindowSettings
+from schemas.drift_events import DriftAlert, encode_event
+from stream_processors import metrics
+from stream_processors.detect_drift.memory import Memory
+from stream_processors.detect_drift.recorder import Recorder
+from stream_processors.detect_drift.records import WindowRecord, record_of
+from stream_processors.detect_drift.watchers import Watchers
+from stream_processors.membership import Membership
+from stream_processors.outbox import Messages
+from stream_processors.scored_frames import until_one_ends
+from stream_processors.transport import RawBatch
+
+log = structlog.get_logger()
+
+TICK_S = 1.0
+"""How often it is asked whether windows have closed."""
+ANY_PARTITION = -1
+
+
+class Publisher(Protocol):
+    """The part of an Outbox that is used here."""
+
+    def publish(self, partition: int, outputs: list[Messages]) -> "asyncio.Future[None]": ...
+
+
+class Surroundings(Protocol):
+    """What the detector asks of the cluster. Blocking; TransientError when it does not answer."""
+
+    def sources(self) -> list[Source]:
+        """The source partitions whose rows are sketched."""
+        ...
+
+    def behind(self) -> set[Source]:
+        """Those that have events which nobody has sketched yet."""
+        ...
+
+    def remembered(self) -> Memory | None:
+        """What a predecessor wrote down last."""
+        ...
+
+    def pieces(self, begin: int) -> Iterable[Message]:
+        """The records of the partition of sketches from `begin` up to what is there now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where this pipeline's pieces are, and where its alerts and its memory go."""
+
+    pipeline: str
+    sketches: TP
+    alerts: str
+    remember: Callable[[bytes], Messages]
+
+
+class DriftDetector:
+    """Closes windows and tells what they show, exactly once over any crash.
+
+    1. pieces are taken and acknowledged at once: they stay on their topic;
+    2. that windows close is written down (`Memory`), then their alerts are published, then that
+       they were told, with their records for ClickHouse, which an outage does not lose;
+    3. a successor reads the memory, then the pieces of all windows that were not told, again. The
+       same windows of the same pieces give the same alerts, under the same ids.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        windows: WindowSettings,
+        *,
+        hold_ms: int,
+        arl0: float,
+        new_watchers: Callable[[dict[str, bytes]], Watchers],
+        surroundings: Surroundings,
+        outbox: Publisher,
+        recorder: Recorder,
+        membership: Membership,
+    ) -> None:
+        self._place = place
+        self._settings = windows
+        self._hold_ms = hold_ms
+        self._arl0 = arl0
+        self._new_watchers = new_watchers
+        self._around = surroundings
+        self._outbox = outbox
+        self._recorder = recorder
+        self._membership = membership
+        self._turn = asyncio.Lock()
+        self._generation: int | None = None
+        self._open: OpenWindows | None = None
+        self._watchers = new_watchers({})
+        self._fed_ms: dict[Source, int] = {}
+        self._looked_ms = 0
+
+    async def run(self, stream: Any) -> None:
+        """Until the stream ends or something fails."""
+        await until_one_ends(self._take_all(stream), self._tick_all(), self._recorder.run())
+
+    async def _take_all(self, stream: Any) -> None:
+        async for event in stream.noack().events():
+            batch: RawBatch = event.value
+            async with self._turn:
+                generation = event.message.generation_id
+                opened = await self._ours(generation)
+                if opened is not None and batch.tp == self._place.sketches:
+                    await asyncio.to_thread(self._add, opened, batch.messages)
+                if generation == self._membership.generation():
+                    event.ack()
+
+    async def _tick_all(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            async with self._turn:
+                opened = await self._ours(self._membership.generation())
+                if opened is None:
+                    continue
+                await self._hold(opened)
+                if opened.close(_now_ms()):
+                    await self._tell(opened)
+                self._count(opened)
+
+    # --- taking up where a predecessor left off
+
+    async def _ours(self, generation: int) -> OpenWindows | None:
+        """The open windows, restored in a new assignment; None while others have the partition."""
+        if generation != self._membership.generation():
+            return None  # a batch of an assignment that is over
+        if generation != self._generation:
+            self._open = None
+            self._generation = generation
+            if self._membership.owns(self._place.sketches):
+                self._open = await asyncio.to_thread(self._restore)
+        return self._open
+
+    def _restore(self) -> OpenWindows:
+        started, memory = time.monotonic(), self._around.remembered()
+        if memory is not None and memory.partition != self._place.sketches.partition:
+            log.warning("sketches_moved", was=memory.partition, now=self._place.sketches.partition)
+            memory = None
+        if memory is None:
+            opened, begin = OpenWindows(EventTimeWindows(self._settings)), 0
+            self._watchers = self._new_watchers({})
+        else:
+            opened, begin = (
+                OpenWindows.restored(self._settings, memory.open),
+                memory.open.resume_from,
+            )
+            self._watchers = self._new_watchers(memory.watches)
+            self._recorder.restore(memory.unlogged)
+        now = _now_ms()
+        sources = self._around.sources()
+        self._fed_ms = dict.fromkeys(sources, now)
+        opened.watch(sources, now)
+        n_pieces = self._add(opened, self._around.pieces(begin))
+        took_ms = round((time.monotonic() - started) * 1000)
+        log.info("drift_detector_resumed", n_pieces=n_pieces, took_ms=took_ms)
+        return opened
+
+    def _add(self, opened: OpenWindows, messages: Iterable[Message]) -> int:
+        key, n_pieces = self._place.pipeline.encode(), 0
+        for message in messages:
+            place = message.offset()
+            if message.key() != key or place is None:
+                continue
+            try:
+                piece = decode_sketch(message.value() or b"")
+            except ValueError as error:
+                log.error("not_a_sketch", offset=place, error=str(error))
+                metrics.BAD_SKETCHES.inc()
+                continue
+            appended_ms = message.timestamp()[1]
+            n_pieces += opened.add(piece, place, appended_ms)
+            for source in piece.coverage.ranges:
+                self._fed_ms[source] = max(self._fed_ms.get(source, 0), appended_ms)
+        return n_pieces
+
+    # --- the clock
+
+    async def _hold(self, opened: OpenWindows) -> None:
+        """Source partitions with events that nobody has sketched yet are not idle."""
+        now, idle_ms = _now_ms(), self._settings.idle_timeout_ms
+        if now - self._looked_ms < idle_ms // 4:
+            return
+        waiting = [s for s, fed in self._fed_ms.items() if idle_ms // 2 < now - fed < self._hold_ms]
+        if waiting:
+            self._looked_ms = now
+            behind = await asyncio.to_thread(self._around.behind)
+            for source in behind.intersection(waiting):
+                opened.alive(source, now)
+
+    # --- telling
+
+    async def _tell(self, opened: OpenWindows) -> None:
+        await self._remember(opened)  # what closes is decided before anything is said of it
+        for start in opened.closing:
+            record = await asyncio.to_thread(self._check, opened, start)
+            for alert in record.alerts:
+                _log_alert(alert)
+                metrics.DRIFT_ALERTS.labels(alert.state, alert.level).inc()
+            await self._publish_alerts(record.alerts)
+            opened.told(start)
+            await self._recorder.add(record)
+        await self._remember(opened)
+
+    def _check(self, opened: OpenWindows, start: int) -> WindowRecord:
+        """Everything that there is to say of a window that has closed."""
+        now, merged = _now_ms(), opened.merged(start)
+        sketches: dict[tuple[str, str], Sketch] = {}
+        for key, each in merged.items():
+            sketches[key] = each.sketch
+            if each.missed.n_offsets:
+                log.warning("rows_missed", model_version=key[0], n_offsets=each.missed.n_offsets)
+        window = Window(start, start + self._settings.width_ms, now)
+        checked = self._watchers.close(window, sketches)
+        records = [record_of(sketches[key], each, self._arl0) for key, each in checked.items()]
+        retired = self._watchers.retire(sketches, now)
+        for (version, _), sketch in sketches.items():
+            metrics.DRIFT_WINDOWS.labels(version).inc()
+            log.info("window_closed", model_version=version, start_ms=start, n_rows=sketch.n)
+        return WindowRecord(
+            [each for record in records for each in record.windows],
+            [each for record in records for each in record.metrics],
+            [*(each for record in records for each in record.alerts), *retired],
+        )
+
+    async def _publish_alerts(self, alerts: list[DriftAlert]) -> None:
+        if alerts:
+            key = self._place.pipeline.encode()
+            values = [encode_event(alert) for alert in alerts]
+            messages = Messages(self._place.alerts, [key] * len(values), values)
+            await self._outbox.publish(ANY_PARTITION, [messages])
+
+    async def _remember(self, opened: OpenWindows) -> None:
+        memory = Memory(
+            self._place.sketches.partition,
+            opened.state(),
+            self._watchers.encode(),
+            self._recorder.waiting,
+        )
+        messages = self._place.remember(await asyncio.to_thread(memory.encode))
+        await self._outbox.publish(ANY_PARTITION, [messages])
+
+    def _count(self, opened: OpenWindows) -> None:
+        late, opened.n_late_rows = opened.n_late_rows, 0
+        metrics.DRIFT_LATE_ROWS.inc(late)
+        metrics.DRIFT_WATERMARK.set(opened.windows.watermark_ms / 1000)
+        metrics.DRIFT_OPEN_ALERTS.set(len(self._watchers.open_alerts))
+
+
+def _log_alert(alert: DriftAlert) -> None:
+    """A line for people: the alert as it was told."""
+    say = log.warning if alert.level == "alert" and alert.state != "resolved" else log.info
+    say(
+        f"drift_{alert.level}_{alert.state}",
+        name=alert.name,
+        model_version=alert.model_version,
+        sentence=alert.sentence,
+    )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

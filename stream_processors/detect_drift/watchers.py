@@ -1,0 +1,115 @@
+"""Every model version of a pipeline, each against its own reference, and its alerts."""
+
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from drift.alert_book import Window
+from drift.live import Checked, VersionWatch, WatchOptions
+from drift.nulls import Nulls
+from drift.reference import Reference
+from drift.sketch import Sketch
+from schemas.drift_events import DriftAlert
+
+log = structlog.get_logger()
+
+RETIRE_AFTER = 3
+"""Closed windows without rows of a version, while others had some: it does not serve any more."""
+
+Key = tuple[str, str]
+"""Model version and segment."""
+
+
+class Watchers:
+    """Closed windows in order of time, each version's to its own watch.
+
+    `references` says what is known of a version, None for nothing. `states` is a predecessor's
+    `encode`.
+    """
+
+    def __init__(
+        self,
+        pipeline: str,
+        options: WatchOptions,
+        references: Callable[[str], Reference | None],
+        states: Mapping[str, bytes] | None = None,
+    ) -> None:
+        self._pipeline = pipeline
+        self._options = options
+        self._references = references
+        self._nulls = Nulls(seed=options.seed)
+        self._states = dict(states or {})
+        self._watches: dict[Key, VersionWatch] = {}
+        self._quiet: dict[Key, int] = {}
+
+    def close(self, window: Window, sketches: Mapping[Key, Sketch]) -> dict[Key, Checked]:
+        """What the window says of each version and segment that had rows in it."""
+        checked = {}
+        for key, sketch in sketches.items():
+            watch = self._watch(key)
+            if watch is None or sketch.key.columns != watch.reference.columns.fingerprint:
+                log.warning("window_not_tested", model_version=key[0], problem="no such reference")
+                continue
+            checked[key] = watch.close(window, sketch)
+            self._quiet[key] = 0
+        return checked
+
+    def retire(self, present: Mapping[Key, Sketch], at_ms: int) -> tuple[DriftAlert, ...]:
+        """After a window with rows of `present`: resolve the alerts of versions long gone."""
+        alerts: list[DriftAlert] = []
+        if not present:
+            return ()
+        for key in [key for key in self._known() if key not in present]:
+            self._quiet[key] = self._quiet.get(key, 0) + 1
+            if self._quiet[key] >= RETIRE_AFTER:
+                watch = self._watch(key)
+                alerts += watch.retire(at_ms) if watch is not None else ()
+                self._forget(key)
+        return tuple(alerts)
+
+    @property
+    def open_alerts(self) -> tuple[DriftAlert, ...]:
+        return tuple(alert for watch in self._watches.values() for alert in watch.open_alerts)
+
+    def encode(self) -> dict[str, bytes]:
+        """The state of each watch, by version and segment."""
+        made = {_name(key): watch.encode() for key, watch in self._watches.items()}
+        return self._states | made
+
+    def _watch(self, key: Key) -> VersionWatch | None:
+        if key not in self._watches:
+            reference = self._references(key[0])
+            if reference is None:
+                return None
+            state = self._states.get(_name(key))
+            try:
+                watch = self._make(key, reference, state)
+            except ValueError as error:
+                log.error("drift_state_unreadable", model_version=key[0], error=str(error)[:500])
+                watch = self._make(key, reference, None)
+            self._watches[key] = watch
+            for warning in reference.warnings(self._options.min_window_rows):
+                log.warning("drift_reference_is_poor", model_version=key[0], problem=warning)
+        return self._watches[key]
+
+    def _make(self, key: Key, reference: Reference, state: bytes | None) -> VersionWatch:
+        return VersionWatch(
+            self._pipeline, key[0], reference, self._options, nulls=self._nulls, state=state
+        )
+
+    def _known(self) -> set[Key]:
+        return set(self._watches) | {_key(name) for name in self._states}
+
+    def _forget(self, key: Key) -> None:
+        self._watches.pop(key, None)
+        self._states.pop(_name(key), None)
+        self._quiet.pop(key, None)
+
+
+def _name(key: Key) -> str:
+    return "/".join(key)
+
+
+def _key(name: str) -> Key:
+    version, _, segment = name.partition("/")
+    return version, segment
