@@ -87,6 +87,11 @@ class Client:
             ).result_rows
             return rows
 
+    def query_arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """The rows of a query by columns, for many of them."""
+        with _mapped(self._where):
+            return self._driver.query_arrow(sql, parameters=dict(parameters or {}))
+
     def insert(self, table: str, rows: pa.Table) -> None:
         """Insert `rows` into the columns of the same names; they are there when this returns."""
         with _mapped(self._where):
