@@ -155,6 +155,8 @@ def _readings(state: PolicyState) -> list[QualityReading]:
 def _harm(state: PolicyState, policy: RetrainingPolicy) -> Reason:
     if policy.harm == "none":
         return Reason("harm", True, "no harm is asked for")
+    if not state.log_known:
+        return Reason("harm", False, "quality unknown: the log does not answer")
     readings = [each for each in _readings(state) if each.realised or policy.harm == "either"]
     what = "realised" if policy.harm == "realised" else "estimated or realised"
     for each in readings:
@@ -174,6 +176,8 @@ def _loss(reading: QualityReading) -> str:
 
 
 def _labels(state: PolicyState, policy: RetrainingPolicy, evidence: _Evidence) -> Reason:
+    if not state.log_known:
+        return Reason("labels", False, "labels unknown: the log does not answer")
     cuts = _cuts(state, policy, evidence)
     if not cuts:
         return Reason("labels", False, "no change point to count labelled rows from")

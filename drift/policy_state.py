@@ -8,6 +8,10 @@ from schemas.drift_events import AlertLevel, AlertState, DriftAlert
 DAY_MS = 86_400_000
 STANDARD_ERRORS = 2.0
 """A loss counts beyond so many of its standard errors."""
+MAX_SIGNALS = 2000
+"""Open alerts of one pipeline that are remembered, the newest; a detector never comes near it."""
+MAX_RESOLVED = 2000
+"""Resolved alerts that are remembered, the newest: more than a detector repeats after a crash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,9 @@ class PolicyState:
 
     `event_time_ms` is how far the stream has come; `label_starts_ms` (ascending) and `label_counts`
     say how many labelled rows there are in each stretch of event time. `requests_ms` are the times
-    of requests, ascending, by the clock of decisions.
+    of requests, ascending, by the clock of decisions. `log_known` is False while nobody can tell
+    how many labels and what quality there are: then nothing is asked for. `resolved_ids` are alerts
+    that will not open again.
     """
 
     pipeline: str
@@ -69,6 +75,8 @@ class PolicyState:
     label_starts_ms: tuple[int, ...] = ()
     label_counts: tuple[int, ...] = ()
     requests_ms: tuple[int, ...] = ()
+    log_known: bool = True
+    resolved_ids: tuple[str, ...] = ()
 
     def labelled_since(self, time_ms: int) -> int:
         """Labelled rows of stretches that begin at `time_ms` or later."""
@@ -76,14 +84,22 @@ class PolicyState:
 
     def with_alert(self, alert: DriftAlert) -> "PolicyState":
         """After a message about an alert; an older or repeated one changes nothing."""
+        # A detector that crashed tells a life again, from opened on: it is over all the same.
+        if alert.alert_id in self.resolved_ids:
+            return self
         open_signals = {each.alert_id: each for each in self.signals}
         known = open_signals.get(alert.alert_id)
         if known is not None and alert.updated_at_ms < known.updated_at_ms:
             return self
         open_signals.pop(alert.alert_id, None)
-        if alert.state is not AlertState.RESOLVED:
+        resolved = self.resolved_ids
+        if alert.state is AlertState.RESOLVED:
+            resolved = (*resolved, alert.alert_id)[-MAX_RESOLVED:]
+        else:
             open_signals[alert.alert_id] = _signal(alert, known)
-        return replace(self, signals=tuple(open_signals[each] for each in sorted(open_signals)))
+        newest = sorted(open_signals.values(), key=lambda each: each.updated_at_ms)[-MAX_SIGNALS:]
+        signals = tuple(sorted(newest, key=lambda each: each.alert_id))
+        return replace(self, signals=signals, resolved_ids=resolved)
 
     def with_request(self, at_ms: int) -> "PolicyState":
         """After a request; those that no rule looks back to any more are forgotten."""

@@ -3,11 +3,13 @@
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from schemas.errors import ConfigurationError
 from schemas.features import FeatureSchema
+from schemas.retraining import parse_policy
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
@@ -33,14 +35,20 @@ class ColumnMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Pipeline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`model` is the directory of the champion in the model store (its sha256)."""
+    """`model` is the directory of the champion in the model store (its sha256).
+
+    `retraining` are the rules (fields of RetrainingPolicy) in which the pipeline differs from the
+    settings.
+    """
 
     name: str
     schema: FeatureSchema
     model: str
     mapping: ColumnMapping = ColumnMapping()
+    retraining: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        parse_policy(self.retraining or {})
         if not NAME.fullmatch(self.name):
             raise ConfigurationError(
                 f"pipeline name {self.name!r}: lower-case letters, digits and '-', a letter first,"

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsError
 
 from schemas.errors import ConfigurationError
 from schemas.kafka_settings import KafkaSettings
+from schemas.retraining import RetrainingSettings
 
 PREFIX = "THALWEG_"
 
@@ -206,6 +207,7 @@ class Settings(Section):
     scoring: ScoringSettings = ScoringSettings()
     log: LogSettings = LogSettings()
     drift: DriftSettings = DriftSettings()
+    retraining: RetrainingSettings = RetrainingSettings()
     logging: LoggingSettings = LoggingSettings()
     local: LocalSettings = LocalSettings()
 

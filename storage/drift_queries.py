@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from schemas.drift_events import DriftAlert, RetrainingDecision
+from schemas.drift_events import DriftAlert, RetrainingDecision, RetrainingRequest
 from storage.client import Client
 from storage.drift_tables import DriftMetric, DriftWindow
 
@@ -44,6 +44,12 @@ n_windows, sentence
 _SELECT_DECISIONS = """
 SELECT decision_id, pipeline, toUnixTimestamp64Milli(decided_at), requested, reasons, alert_ids,
 nullIf(request_id, ''), policy
+"""
+
+_SELECT_REQUESTS = """
+SELECT request_id, pipeline, champion_version, reason, alert_ids,
+toUnixTimestamp64Milli(training_from), toUnixTimestamp64Milli(training_to),
+toUnixTimestamp64Milli(requested_at), n_labelled_since
 """
 
 
@@ -212,6 +218,31 @@ def recent_decisions(
         _as(RetrainingDecision, (*row[:-1], msgspec.json.decode(row[-1])), "decision")
         for row in rows
     ]
+
+
+def recent_requests(
+    client: Client, pipeline: str, *, limit: int = MAX_ROWS
+) -> list[RetrainingRequest]:
+    """The newest requests for retraining, newest first, each once."""
+    rows = client.query(
+        _SELECT_REQUESTS + "FROM retraining_requests WHERE pipeline = {pipeline:String} "
+        "ORDER BY requested_at DESC, request_id LIMIT {limit:UInt32}",
+        {"pipeline": pipeline, "limit": limit},
+    )
+    return [_as(RetrainingRequest, row, "request") for row in rows]
+
+
+def newest_event_time(client: Client, pipeline: str, within_s: int) -> int | None:
+    """The newest event time (ms) among rows appended in the last `within_s` seconds; None for
+    none.
+    """
+    ((n, newest),) = client.query(
+        "SELECT count(), toUnixTimestamp64Milli(max(event_time)) FROM prediction_log "
+        "WHERE pipeline = {pipeline:String} AND reason = '' "
+        "AND append_time >= now64(3) - toIntervalSecond({within:UInt32})",
+        {"pipeline": pipeline, "within": within_s},
+    )
+    return int(newest) if n else None
 
 
 def alerts_of(rows: Iterable[Sequence[Any]]) -> list[DriftAlert]:

@@ -13,7 +13,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from schemas.drift_events import AlertKind, AlertLevel, DriftAlert, RetrainingDecision, finite
+from schemas.drift_events import (
+    AlertKind,
+    AlertLevel,
+    DriftAlert,
+    RetrainingDecision,
+    RetrainingRequest,
+    finite,
+)
 from storage.client import Client
 from storage.log_tables import EARLIEST_MS, LATEST_MS, UTC_MS
 
@@ -127,6 +134,9 @@ class DriftLog:
     def insert_decisions(self, decisions: Sequence[RetrainingDecision]) -> None:
         self._insert("retraining_decision_log", decisions_table(decisions))
 
+    def insert_requests(self, requests: Sequence[RetrainingRequest]) -> None:
+        self._insert("retraining_request_log", requests_table(requests))
+
     def _insert(self, table: str, rows: pa.Table) -> None:
         if rows.num_rows:
             self._client.insert(table, rows)
@@ -198,6 +208,18 @@ _DECISION_TYPES = {
     "request_id": TEXT,
 }
 
+_REQUEST_TYPES = {
+    "pipeline": TEXT,
+    "request_id": TEXT,
+    "champion_version": TEXT,
+    "reason": TEXT,
+    "alert_ids": TEXTS,
+    "training_from_ms": UTC_MS,
+    "training_to_ms": UTC_MS,
+    "requested_at_ms": UTC_MS,
+    "n_labelled_since": COUNT,
+}
+
 
 def metrics_table(metrics: Sequence[DriftMetric]) -> pa.Table:
     """Rows of `drift_metric_log`."""
@@ -238,6 +260,11 @@ def decisions_table(decisions: Sequence[RetrainingDecision]) -> pa.Table:
     """Rows of `retraining_decision_log`."""
     policies = [msgspec.json.encode(decision.policy).decode() for decision in decisions]
     return pa.table(_columns(decisions, _DECISION_TYPES) | {"policy": pa.array(policies, TEXT)})
+
+
+def requests_table(requests: Sequence[RetrainingRequest]) -> pa.Table:
+    """Rows of `retraining_request_log`."""
+    return pa.table(_columns(requests, _REQUEST_TYPES))
 
 
 def _columns(rows: Sequence[object], types: Mapping[str, pa.DataType]) -> dict[str, pa.Array]:

@@ -8,7 +8,13 @@ import pytest
 from pydantic import ValidationError
 
 from drift.policy import Decision, decide
-from drift.policy_state import OpenSignal, PolicyState, QualityReading
+from drift.policy_state import (
+    MAX_RESOLVED,
+    MAX_SIGNALS,
+    OpenSignal,
+    PolicyState,
+    QualityReading,
+)
 from schemas.drift_events import AlertKind, AlertLevel, AlertState, DriftAlert
 from schemas.retraining import RetrainingPolicy
 
@@ -303,7 +309,8 @@ def test_a_message_that_is_repeated_or_older_changes_nothing() -> None:
     after = state().with_alert(opened).with_alert(risen)
     assert after.with_alert(risen) == after
     assert after.with_alert(opened) == after
-    assert after.with_alert(alert(alert_id="a9", state=AlertState.RESOLVED)) == after
+    unknown = after.with_alert(alert(alert_id="a9", state=AlertState.RESOLVED))
+    assert unknown.signals == after.signals
 
 
 # --- the policy itself --------------------------------------------------------------------------
@@ -330,3 +337,27 @@ def test_a_policy_is_frozen_and_explains_every_field() -> None:
         rules.quorum = 2
     for name, info in RetrainingPolicy.model_fields.items():
         assert info.description, name
+
+
+def test_what_the_log_cannot_tell_is_a_refusal_that_says_so() -> None:
+    decision = decide(state(log_known=False), NOW, policy(harm="none"))
+    assert unmet(decision) == {"labels"}
+    assert "labels unknown" in decision.sentence
+    assert unmet(decide(state(log_known=False), NOW, policy())) == {"harm", "labels"}
+
+
+def test_an_alert_that_was_resolved_does_not_open_again() -> None:
+    told = alert(alert_id="a2", updated_at_ms=1)
+    over = state().with_alert(told).with_alert(alert(alert_id="a2", state=AlertState.RESOLVED))
+    assert over.with_alert(msgspec.structs.replace(told, updated_at_ms=10**15)) == over
+
+
+def test_open_and_resolved_alerts_that_are_remembered_have_a_bound() -> None:
+    many = state(signals=())
+    for i in range(MAX_SIGNALS + 3):
+        many = many.with_alert(alert(alert_id=f"a{i:05}", updated_at_ms=i))
+    assert len(many.signals) == MAX_SIGNALS
+    assert many.signals[0].alert_id == "a00003"
+    few = state(resolved_ids=tuple(map(str, range(MAX_RESOLVED))))
+    few = few.with_alert(alert(alert_id="last", state=AlertState.RESOLVED))
+    assert (len(few.resolved_ids), few.resolved_ids[-1]) == (MAX_RESOLVED, "last")

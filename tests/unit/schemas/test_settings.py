@@ -34,17 +34,22 @@ def _another_value(path: tuple[str, ...], tmp_path: Path) -> str:
         "data_dir": str(tmp_path / "data"),
     }
     name, default = path[-1], LEAVES[path].default
+    if path[0] == "retraining":
+        given = {"level": "notice", "harm": "none", "measure": "brier", "severe_harm": "0.5"}
     if name.startswith("ssl_") and name.endswith("_file"):
         file = tmp_path / "some.pem"
         file.touch()
         return str(file)
     if name in given:
         return given[name]
-    if default is None:  # all of them paths
+    if default is None:  # the rest of them are paths
         return str(tmp_path / name)
     if isinstance(default, bool):
         return str(not default).lower()
-    return str(default + 1) if isinstance(default, int | float) else "another"
+    if isinstance(default, int | float):
+        share = any(getattr(bound, "le", None) == 1 for bound in LEAVES[path].metadata)
+        return str(default / 2 if share else default + 1)
+    return "another"
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=variable_name)
