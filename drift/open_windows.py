@@ -104,6 +104,10 @@ class OpenWindows:
             held[:] = _thinned(held)
         return True
 
+    def would_close(self, now_ms: int) -> bool:
+        """Whether `close` would say so; nothing changes."""
+        return bool(self._closing) or self.windows.would_close(now_ms)
+
     def close(self, now_ms: int) -> bool:
         """Whether there are windows to be told now, those of an earlier call among them."""
         self._closing.update(self.windows.closed(now_ms))

@@ -155,6 +155,12 @@ class EventTimeWindows:
         self._open.difference_update(done)
         return done
 
+    def would_close(self, now_ms: int) -> bool:
+        """Whether `closed` would name a window; nothing changes."""
+        frontier = max(self._frontier, self._advance(now_ms))
+        watermark = frontier - self.settings.allowed_lateness_ms
+        return any(start + self.settings.width_ms <= watermark for start in self._open)
+
     def flush(self) -> list[int]:
         """Close every open window: the input has ended. Their starts in time order."""
         done = sorted(self._open)

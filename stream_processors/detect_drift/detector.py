@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
 import structlog
@@ -30,6 +31,8 @@ log = structlog.get_logger()
 
 TICK_S = 1.0
 """How often it is asked whether windows have closed."""
+AT_ONCE = 200
+"""Pieces decoded together."""
 ANY_PARTITION = -1
 
 
@@ -69,6 +72,15 @@ class Place:
     remember: Callable[[bytes], Messages]
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A piece, its offset on the topic, and when the broker took it."""
+
+    place: int
+    piece: Sketch
+    appended_ms: int
+
+
 class DriftDetector:
     """Closes windows and tells what they show, exactly once over any crash.
 
@@ -106,7 +118,7 @@ class DriftDetector:
         self._open: OpenWindows | None = None
         self._watchers = new_watchers({})
         self._fed_ms: dict[Source, int] = {}
-        self._looked_ms = 0
+        self._held_ms: dict[Source, int] = {}
 
     async def run(self, stream: Any) -> None:
         """Until the stream ends or something fails."""
@@ -119,6 +131,7 @@ class DriftDetector:
                 generation = event.message.generation_id
                 opened = await self._ours(generation)
                 if opened is not None and batch.tp == self._place.sketches:
+                    await self._hold(opened)
                     await asyncio.to_thread(self._add, opened, batch.messages)
                 if generation == self._membership.generation():
                     event.ack()
@@ -130,9 +143,10 @@ class DriftDetector:
                 opened = await self._ours(self._membership.generation())
                 if opened is None:
                     continue
-                await self._hold(opened)
-                if opened.close(_now_ms()):
-                    await self._tell(opened)
+                if opened.would_close(_now_ms()):
+                    await self._hold(opened)
+                    if opened.close(_now_ms()):
+                        await self._tell(opened)
                 self._count(opened)
 
     # --- taking up where a predecessor left off
@@ -173,7 +187,21 @@ class DriftDetector:
         return opened
 
     def _add(self, opened: OpenWindows, messages: Iterable[Message]) -> int:
-        key, n_pieces = self._place.pipeline.encode(), 0
+        n_pieces, left = 0, iter(messages)
+        while chunk := list(islice(left, AT_ONCE)):
+            found = self._decoded(chunk)
+            # Those whose pieces come next are not idle: what came just before must not close
+            # their windows.
+            for source in {source for each in found for source in each.piece.coverage.ranges}:
+                opened.alive(source, found[0].appended_ms)
+                self._fed_ms[source] = found[-1].appended_ms
+                self._held_ms.pop(source, None)
+            for each in found:
+                n_pieces += opened.add(each.piece, each.place, each.appended_ms)
+        return n_pieces
+
+    def _decoded(self, messages: Iterable[Message]) -> list["_Found"]:
+        key, found = self._place.pipeline.encode(), []
         for message in messages:
             place = message.offset()
             if message.key() != key or place is None:
@@ -184,24 +212,20 @@ class DriftDetector:
                 log.error("not_a_sketch", offset=place, error=str(error))
                 metrics.BAD_SKETCHES.inc()
                 continue
-            appended_ms = message.timestamp()[1]
-            n_pieces += opened.add(piece, place, appended_ms)
-            for source in piece.coverage.ranges:
-                self._fed_ms[source] = max(self._fed_ms.get(source, 0), appended_ms)
-        return n_pieces
+            found.append(_Found(place, piece, message.timestamp()[1]))
+        return found
 
     # --- the clock
 
     async def _hold(self, opened: OpenWindows) -> None:
-        """Source partitions with events that nobody has sketched yet are not idle."""
-        now, idle_ms = _now_ms(), self._settings.idle_timeout_ms
-        if now - self._looked_ms < idle_ms // 4:
+        """Source partitions with events that nobody has sketched yet are not idle: they are waited
+        for, but not for ever."""
+        now, quiet_ms = _now_ms(), self._settings.idle_timeout_ms // 2
+        quiet = {source for source, fed_ms in self._fed_ms.items() if now - fed_ms > quiet_ms}
+        if not quiet:
             return
-        waiting = [s for s, fed in self._fed_ms.items() if idle_ms // 2 < now - fed < self._hold_ms]
-        if waiting:
-            self._looked_ms = now
-            behind = await asyncio.to_thread(self._around.behind)
-            for source in behind.intersection(waiting):
+        for source in quiet & await asyncio.to_thread(self._around.behind):
+            if now - self._held_ms.setdefault(source, now) < self._hold_ms:
                 opened.alive(source, now)
 
     # --- telling
