@@ -91,12 +91,13 @@ class QualityHistory:
 class LiveFacts:
     """What a live system knows beside what a scan does.
 
-    `window_ms` is the windows' width, `noticed` bool[W] whether any detector noticed anything in a
-    window, also what had been told before. `decisions` on retraining, newest first.
+    `window_ms` is the windows' width. In `n_significant` windows a detector noticed something,
+    those counted in which what had been told before went on. `decisions` on retraining, newest
+    first.
     """
 
     window_ms: int
-    noticed: NDArray[np.bool_]
+    n_significant: int
     decisions: tuple[RetrainingDecision, ...] = ()
 
 
@@ -140,12 +141,12 @@ class ScanReport:
 
     @property
     def noticed(self) -> NDArray[np.bool_]:
-        """bool[W], the windows with a notice; of a scan those in which one was told."""
-        if self.live is not None:
-            return self.live.noticed
-        windows = np.searchsorted(self.bounds[:, 1], [each.row for each in self.findings])
+        """bool[W], the windows in which something was found that had not been told before."""
         noticed = np.zeros(self.n_windows, dtype=np.bool_)
-        noticed[windows[windows < self.n_windows]] = True
+        if self.n_windows:
+            rows = np.array([each.row for each in self.findings], dtype=np.int64)
+            rows = rows[(rows > self.bounds[0, 0]) & (rows <= self.bounds[-1, 1])]
+            noticed[np.searchsorted(self.bounds[:, 1], rows)] = True
         return noticed
 
     @property

@@ -9,7 +9,7 @@ from deploy.live_report.findings import findings_of
 from deploy.live_report.model import WatchedModel
 from deploy.live_report.quality import quality_of
 from deploy.live_report.rows import LiveRows
-from drift.findings import ColumnHistory, Floats, LiveFacts, ScanReport, Subject
+from drift.findings import ColumnHistory, LiveFacts, ScanReport, Subject
 from drift.reference import Reference
 from storage.drift_tables import DriftMetric, DriftWindow
 
@@ -47,7 +47,7 @@ def build_report(pipeline: str, model: WatchedModel, rows: LiveRows) -> ScanRepo
         details=_details(pipeline, model, windows),
         live=LiveFacts(
             window_ms=int(bounds[-1, 1] - bounds[-1, 0]),
-            noticed=np.array([each.n_noticed > 0 for each in windows]),
+            n_significant=sum(each.n_noticed > 0 for each in windows),
             decisions=tuple(rows.decisions),
         ),
     )
@@ -55,7 +55,13 @@ def build_report(pipeline: str, model: WatchedModel, rows: LiveRows) -> ScanRepo
 
 def _fits(window: DriftWindow, reference: Reference) -> bool:
     columns = reference.columns
-    return window.columns == columns.fingerprint and len(window.counts) == columns.n_bins
+    sizes = len(window.counts), len(window.psi), len(window.p_values)
+    return (window.columns, *sizes) == (
+        columns.fingerprint,
+        columns.n_bins,
+        len(columns),
+        len(columns),
+    )
 
 
 def _histories(
@@ -63,8 +69,8 @@ def _histories(
 ) -> tuple[ColumnHistory, ...]:
     columns = reference.columns
     counts = np.stack([each.counts for each in windows])
-    p_values = np.stack([_per_column(each.p_values, len(columns)) for each in windows])
-    psi = np.stack([_per_column(each.psi, len(columns)) for each in windows])
+    p_values = np.stack([each.p_values for each in windows])
+    psi = np.stack([each.psi for each in windows])
     tests = {each.name: each.detector for each in answers if _of_values(each)}
     return tuple(
         ColumnHistory(
@@ -79,11 +85,6 @@ def _histories(
         )
         for i, column in enumerate(columns)
     )
-
-
-def _per_column(values: Floats, n_columns: int) -> Floats:
-    """A window with too few rows to be tested has no answers."""
-    return values if len(values) == n_columns else np.full(n_columns, np.nan)
 
 
 def _of_values(answer: DriftMetric) -> bool:
@@ -118,11 +119,9 @@ def _details(pipeline: str, model: WatchedModel, windows: Sequence[DriftWindow])
     n_gaps = sum(
         before.window_end_ms < after.window_start_ms for before, after in pairwise(windows)
     )
-    untested = sum(len(each.psi) != len(reference.columns) for each in windows)
     return {
         "pipeline": pipeline,
         "model": model.version + (" (the champion)" if model.is_champion else ""),
         "reference": f"{reference.fingerprint[:12]}, {len(reference.columns)} columns",
-        "gaps": f"{n_gaps} between windows, in which no row came",
-        "too small": f"{untested} windows had too few rows to be tested",
+        "gaps": f"{n_gaps} between windows, where no rows came, or too few to be tested",
     }

@@ -39,7 +39,8 @@ def until_first_window(settings: Settings, now_ms: int) -> str:
     waiting_s = width_s - now_ms / 1000 % width_s + lateness_s
     wait = f"{waiting_s / 60:.0f} minutes" if waiting_s >= 90 else f"{waiting_s:.0f} seconds"
     return (
-        f"windows of {width_s:,} s close {lateness_s:g} s after their end, by the events' own time:"
+        f"windows of {width_s:,} s with {settings.drift.min_window_rows} rows or more"
+        f" close {lateness_s:g} s after their end, by the events' own time:"
         f" for events of now in {wait} at the earliest, in a replay as soon as its events have"
         " passed that"
     )

@@ -30,7 +30,9 @@ def words(report: ScanReport, position: float) -> str:
 def window_words(report: ScanReport, window: int) -> str:
     """Which rows, or from when to when."""
     low, high = (at(report, each) for each in report.bounds[window])
-    return f"{low} to {high}" if report.live is not None else f"rows {low} to {high}"
+    if report.live is None:
+        return f"rows {low} to {high}"
+    return f"{low} to {high.removeprefix(low[:11])}"  # the date once, where it is one day
 
 
 def size_words(report: ScanReport) -> str:
@@ -89,4 +91,6 @@ def _tick(ms: int, step: int) -> str:
     moment = numbers.moment(ms)
     if moment is None:
         return ""
-    return moment[:10] if step >= DAY_MS else moment[5:] if step >= 6 * HOUR_MS else moment[11:]
+    if step >= DAY_MS:
+        return moment[:10]
+    return moment[5:10] if ms % DAY_MS == 0 else moment[11:]

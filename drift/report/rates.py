@@ -24,7 +24,7 @@ def false_alarms(report: ScanReport) -> Markup | None:
         "A notice of a stretch in which nothing changed is a false one; elsewhere true ones are "
         "among the realised, and only their number without drift can be held against the stated."
     )
-    figures = definitions([("Stated", _stated(report)), ("Realised", _realised(found))])
+    figures = definitions([("Stated", _stated(report)), ("Realised", _realised(report, found))])
     return join(tag("p", words), tag("div", figures, _added_up(report), class_="card"))
 
 
@@ -38,7 +38,7 @@ def _stated(report: ScanReport) -> str:
     )
 
 
-def _realised(found: Calibration) -> str:
+def _realised(report: ScanReport, found: Calibration) -> str:
     n = f"{numbers.count(found.n_noticed)} of {numbers.plural(found.n_windows, 'window')}"
     low, high = numbers.number(found.low), numbers.number(found.high)
     rate = f"one in {low} to {high}" if math.isfinite(found.high) else f"one in {low} or more"
@@ -47,11 +47,15 @@ def _realised(found: Calibration) -> str:
         if found.kept
         else "more than chance gives at the stated rate: something changed, or it is not kept"
     )
-    return f"{n} had a notice: {rate} (95%, Poisson), {verdict}"
+    words = f"{n} had a new notice: {rate} (95%, Poisson), {verdict}"
+    if report.live is None or report.live.n_significant <= found.n_noticed:
+        return words
+    lasting = numbers.count(report.live.n_significant)
+    return f"{words}. {lasting} windows had one, if known ones that lasted are counted"
 
 
 def _added_up(report: ScanReport) -> Markup:
-    """Windows with a notice so far, over the 95% band of what the stated rate alone gives."""
+    """Windows with a new notice so far, over the 95% band of what the stated rate alone gives."""
     from scipy.stats import poisson
 
     so_far = np.cumsum(report.noticed).astype(np.float64)
@@ -67,7 +71,7 @@ def _added_up(report: ScanReport) -> Markup:
 
     whole = [each for each in axis.ticks(3) if each == int(each)]
     svg = plot.drawing(
-        f"Windows with a notice: {numbers.count(so_far[-1])} by the end, where the stated rate"
+        f"Windows with a new notice: {numbers.count(so_far[-1])} by the end, where the stated rate"
         f" alone gives {numbers.count(most[-1])} at most (95%).",
         HEIGHT + 36,
         positions.grid(report, HEIGHT),
@@ -83,4 +87,4 @@ def _added_up(report: ScanReport) -> Markup:
         plot.key("line curve now", "realised"),
         plot.key("band estimate", "what the stated rate gives, 95%"),
     )
-    return plot.figure("Windows with a notice, added up", svg, legend=legend)
+    return plot.figure("Windows with a new notice, added up", svg, legend=legend)
