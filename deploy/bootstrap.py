@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy.fraud import HISTORY_EVENTS
+from deploy.local.stages import stages_of
 from deploy.local.state import ProcessState, read_state
 from schemas.errors import ConfigurationError
 from schemas.model import read_manifest
@@ -137,7 +138,7 @@ def pipeline_name(path: Path) -> str:
 
 
 def _wait_for_workers(settings: Settings, pipeline: str, before: dict[str, int]) -> None:
-    names = {f"{stage}-{pipeline}" for stage in ("score", "log")}
+    names = {f"{stage}-{pipeline}" for stage in stages_of(settings)}
     deadline = time.monotonic() + settings.local.start_timeout_s + settings.local.stop_timeout_s
     while time.monotonic() < deadline:
         state = read_state(settings.data_dir)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from deploy.local.stages import stages_of
 from deploy.local.status import stage_lag, topic_status
 from schemas.settings import Settings
 from schemas.topics import TopicNames
@@ -34,6 +35,7 @@ def take_snapshot(settings: Settings, client: "Client") -> Snapshot:
 
     name = settings.pipeline
     topics = topic_status(settings.kafka, [name])
+    lag = stage_lag(settings.kafka, [name], stages_of(settings))
     features = TopicNames(name, settings.kafka.topic_prefix).features
     counts = queries.counts(client, name)
     return Snapshot(
@@ -43,7 +45,7 @@ def take_snapshot(settings: Settings, client: "Client") -> Snapshot:
         logged_per_s=queries.rate_per_s(client, name, over_s=RATE_WINDOW_S),
         latency=queries.latency(client, name, over_s=RATE_WINDOW_S),
         frauds=queries.recent_positives(client, name, limit=N_FRAUDS),
-        lag={each.stage: each.lag for each in stage_lag(settings.kafka, [name])},
+        lag={each.stage: each.lag for each in lag},
     )
 
 

@@ -127,10 +127,12 @@ class DriftSettings(Section):
 
     The shorter, the sooner a verdict and the larger the drift must be to be seen in so few rows.
     """
-    allowed_lateness_s: float = Field(default=60.0, ge=0, le=31 * 86_400)
+    allowed_lateness_s: float = Field(default=30.0, ge=0, le=31 * 86_400)
     """How long (event time) a window stays open for late events after its end was passed."""
     idle_timeout_s: float = Field(default=60.0, ge=1, le=86_400)
     """A partition without events for so long does not keep windows open any more."""
+    hold_s: float = Field(default=900.0, ge=0, le=86_400)
+    """... unless it has events that were not sketched yet: those are waited for, but not longer."""
     max_ahead_s: float = Field(default=60.0, ge=0, le=86_400)
     """An event time further ahead of the event's append time is not believed: it counts nowhere."""
     flush_interval_s: float = Field(default=5.0, ge=0.1, le=600)
@@ -149,6 +151,19 @@ class DriftSettings(Section):
 
     The same for all workers of a pipeline.
     """
+    arl0: float = Field(default=1000.0, gt=1, le=1e9)
+    """Mean number of windows between false notices of a model version, all columns and detectors
+    together; `thalweg drift status` prints it per day. The fewer, the smaller a drift is noticed.
+    """
+    min_window_rows: int = Field(default=50, ge=1, le=1_000_000)
+    """Fewer rows in a window are not tested; they count in the history that a change point is
+    looked for in."""
+    alert_psi: float = Field(default=0.2, gt=0, le=10)
+    """A significant change of this PSI, beyond what chance gives, is an alert, else a notice."""
+    alert_rate: float = Field(default=0.05, gt=0, le=1)
+    """... for shares of missing and unseen values: a difference of so much."""
+    quiet_windows: int = Field(default=3, ge=1, le=1000)
+    """Windows without significance after which an alert is resolved."""
 
 
 class LoggingSettings(Section):
@@ -163,6 +178,8 @@ class LoggingSettings(Section):
 class LocalSettings(Section):
     """The local stack of `thalweg up`. Its broker is the embedded one, or KAFKA_HOME's if set."""
 
+    drift: bool = True
+    """Off: no stages for drift, labels and retraining; four processes fewer a pipeline."""
     kafka_port: int = Field(default=0, ge=0, le=65535)
     """Port of the local broker; 0 takes a free one and keeps it for the data directory."""
     clickhouse_port: int = Field(default=0, ge=0, le=65535)

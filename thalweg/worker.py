@@ -13,6 +13,7 @@ class Stage(StrEnum):
     LOG = "log"
     SKETCH = "sketch"
     DETECT = "detect"
+    JOIN = "join"
     DECIDE = "decide"
 
 
@@ -39,6 +40,8 @@ def worker(
             from stream_processors.sketch_drift import run
         case Stage.DETECT:
             from stream_processors.detect_drift import run
+        case Stage.JOIN:
+            from stream_processors.join_labels import run
         case Stage.DECIDE:
             from stream_processors.request_retraining import run
     run(settings)

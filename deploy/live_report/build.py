@@ -49,6 +49,7 @@ def build_report(pipeline: str, model: WatchedModel, rows: LiveRows) -> ScanRepo
             window_ms=int(bounds[-1, 1] - bounds[-1, 0]),
             n_significant=sum(each.n_noticed > 0 for each in windows),
             decisions=tuple(rows.decisions),
+            requests=tuple(rows.requests),
         ),
     )
 

@@ -3,9 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from schemas.drift_events import DriftAlert, RetrainingDecision
+from schemas.drift_events import DriftAlert, RetrainingDecision, RetrainingRequest
 from storage.client import Client
-from storage.drift_queries import QualityMetric, closed_windows, recent_decisions, window_metrics
+from storage.drift_queries import (
+    QualityMetric,
+    closed_windows,
+    recent_decisions,
+    recent_requests,
+    window_metrics,
+)
 from storage.drift_report_queries import quality_between, told_alerts
 from storage.drift_tables import DriftMetric, DriftWindow
 
@@ -16,13 +22,14 @@ MAX_DECISIONS = 500
 class LiveRows:
     """`windows` in order of time, of all rows of one model version; `told` is every state of the
     alerts that were open in them, in order; `answers` are what detectors said of the last one;
-    `quality` is of windows in the same stretch; `decisions` newest first."""
+    `quality` is of windows in the same stretch; `decisions` and `requests` newest first."""
 
     windows: Sequence[DriftWindow]
     answers: Sequence[DriftMetric] = ()
     told: Sequence[DriftAlert] = ()
     quality: Sequence[QualityMetric] = ()
     decisions: Sequence[RetrainingDecision] = ()
+    requests: Sequence[RetrainingRequest] = ()
 
 
 def read_rows(client: Client, pipeline: str, version: str, *, n_windows: int) -> LiveRows:
@@ -39,4 +46,5 @@ def read_rows(client: Client, pipeline: str, version: str, *, n_windows: int) ->
             client, pipeline, model_version=version, from_ms=from_ms, to_ms=to_ms
         ),
         decisions=recent_decisions(client, pipeline, limit=MAX_DECISIONS),
+        requests=recent_requests(client, pipeline, limit=MAX_DECISIONS),
     )

@@ -8,6 +8,7 @@ from confluent_kafka import KafkaException
 from deploy.live_report.log import open_log
 from deploy.live_report.model import watched_model
 from deploy.live_report.report import until_first_window
+from deploy.local.stages import DRIFT
 from deploy.local.status import StageLag, stage_lag
 from drift.families import per_day
 from schemas.drift_events import DriftAlert, RetrainingDecision
@@ -28,7 +29,6 @@ from storage.model_store import ModelStore
 if TYPE_CHECKING:
     from storage.drift_tables import DriftWindow
 
-STAGES = frozenset({"sketch", "detect", "join", "decide"})
 MAX_ALERTS = 100
 RECENT_WINDOWS = 24
 """Closed windows, the last of which is shown; quality is looked for in as many."""
@@ -205,7 +205,6 @@ def _lag(settings: Settings) -> tuple[StageLag, ...]:
     if "bootstrap_servers" not in settings.kafka.model_fields_set:
         return ()
     try:
-        stages = stage_lag(settings.kafka, [settings.pipeline])
+        return tuple(stage_lag(settings.kafka, [settings.pipeline], DRIFT))
     except (ThalwegError, KafkaException, TimeoutError):
         return ()
-    return tuple(each for each in stages if each.stage in STAGES)

@@ -15,8 +15,6 @@ from deploy.local.state import Ports, StackState
 from schemas.errors import ConfigurationError
 from schemas.settings import PREFIX, Settings, to_environment
 
-STAGES = ("score", "log")
-
 
 def choose_ports(settings: Settings, last: StackState | None) -> Ports:
     """The ports of a data directory: what the settings say, else those of last time, else free."""

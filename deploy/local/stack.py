@@ -14,7 +14,6 @@ from deploy.local.brokers import Broker
 from deploy.local.children import is_same_process, signal_group, started_at
 from deploy.local.lock import hold
 from deploy.local.parts import (
-    STAGES,
     Worker,
     broker_service,
     choose_broker,
@@ -23,6 +22,7 @@ from deploy.local.parts import (
     uses_own_clickhouse,
 )
 from deploy.local.process import ManagedProcess
+from deploy.local.stages import stages_of
 from deploy.local.state import ProcessInfo, ProcessState, StackState, read_state, write_state
 from deploy.local.supervisor import POLL_S, ProcessFailedError, Stopped, Supervisor
 from schemas.errors import ConfigurationError, ThalwegError
@@ -145,7 +145,7 @@ class LocalStack:
                 log.info("pipeline_found", pipeline=name, new_topics=topics)
                 self._workers[name] = [
                     self._supervisor.start(Worker(self._settings, stage, name).service())
-                    for stage in STAGES
+                    for stage in stages_of(self._settings)
                 ]
             self._definitions[name] = definition
 

@@ -1,19 +1,17 @@
 """What a deployment is doing: processes, topics with end offsets, how far each stage is behind."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 from confluent_kafka import KafkaException
 
+from deploy.local.stages import stages_of
 from deploy.local.state import ProcessInfo, StackState
 from schemas.errors import ThalwegError
 from schemas.kafka_settings import KafkaSettings
 from schemas.pipeline import list_pipelines
 from schemas.settings import Settings
 from schemas.topics import PIPELINE_TOPICS, SHARED_TOPICS, Topic, TopicNames, shared_name
-
-STAGE_SOURCES = {"score": Topic.FEATURES, "log": Topic.SCORED_BATCHES}
-"""What each stage reads; its group is `{prefix}{pipeline}.{stage}`."""
 
 
 class TopicStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +67,7 @@ def gather(settings: Settings, stack: StackState | None) -> StackStatus:
     pipelines = list_pipelines(settings.store)
     try:
         topics = topic_status(settings.kafka, pipelines)
-        lag = stage_lag(settings.kafka, pipelines)
+        lag = stage_lag(settings.kafka, pipelines, stages_of(settings))
     except (ThalwegError, KafkaException, TimeoutError) as error:
         return msgspec.structs.replace(
             found, problem=f"Kafka at {servers} does not answer: {error}"
@@ -100,20 +98,24 @@ def topic_status(kafka: KafkaSettings, pipelines: Iterable[str]) -> list[TopicSt
     ]
 
 
-def stage_lag(kafka: KafkaSettings, pipelines: Iterable[str]) -> list[StageLag]:
-    """How far every stage of `pipelines` is behind; what it never committed counts in full."""
+def stage_lag(
+    kafka: KafkaSettings, pipelines: Iterable[str], stages: Mapping[str, Topic]
+) -> list[StageLag]:
+    """How far the `stages`, each with its source, of `pipelines` are behind; what one never
+    committed counts in full.
+    """
     from stream_processors.topics import committed_offsets, describe, end_offsets
 
-    stages = [
+    wanted = [
         (names, stage, names.of(source))
         for names in (TopicNames(each, kafka.topic_prefix) for each in pipelines)
-        for stage, source in STAGE_SOURCES.items()
+        for stage, source in stages.items()
     ]
-    topics = describe(kafka, [source for _, _, source in stages])
-    stages = [each for each in stages if each[2] in topics]
+    topics = describe(kafka, [source for _, _, source in wanted])
+    wanted = [each for each in wanted if each[2] in topics]
     committed = [
         committed_offsets(kafka, names.group(stage), [topics[source]])
-        for names, stage, source in stages
+        for names, stage, source in wanted
     ]
     # Read after the commits, so that no stage seems to be ahead of the end.
     ends = end_offsets(kafka, topics.values())
@@ -124,5 +126,5 @@ def stage_lag(kafka: KafkaSettings, pipelines: Iterable[str]) -> list[StageLag]:
             group=names.group(stage),
             lag=sum(end - done.get(at, 0) for at, end in ends.items() if at[0] == source),
         )
-        for (names, stage, source), done in zip(stages, committed, strict=True)
+        for (names, stage, source), done in zip(wanted, committed, strict=True)
     ]

@@ -20,6 +20,7 @@ from deploy.local.children import spawn
 from deploy.local.kafka import find_java, find_kafka_home
 from deploy.local.ports import free_port
 from deploy.local.probe import answers
+from deploy.local.stages import DRIFT, SERVING
 from schemas.settings import ClickHouseSettings, refuse_unknown_names
 from storage import queries
 from storage.client import connect
@@ -79,7 +80,13 @@ def test_the_environment_of_our_services_names_only_settings(name: str) -> None:
 def test_every_worker_has_an_id_of_its_own() -> None:
     workers = [SERVICES[name] for name in OURS if SERVICES[name]["command"][0] == "worker"]
 
-    assert len({each["environment"]["THALWEG_WORKER_ID"] for each in workers}) == len(workers) == 2
+    assert len({each["environment"]["THALWEG_WORKER_ID"] for each in workers}) == len(workers)
+
+
+def test_every_stage_has_a_worker() -> None:
+    commands = [SERVICES[name]["command"] for name in OURS]
+
+    assert [each[1] for each in commands if each[0] == "worker"] == list(SERVING | DRIFT)
 
 
 def test_the_image_copies_every_package_of_ours() -> None:
@@ -135,7 +142,7 @@ def test_its_commands_and_environments_score_and_log_events_when_run_natively(
     try:
         init = start("init", local, tmp_path)
         assert init.wait(PATIENCE_S * 2) == 0, (tmp_path / "init.log").read_text()
-        for name in ("score", "log"):
+        for name in SERVING | DRIFT:
             ready = tmp_path / f"{name}.ready"
             worker = start(name, {**local, "THALWEG_READY_FILE": str(ready)}, tmp_path)
             running.append(worker)
@@ -147,7 +154,7 @@ def test_its_commands_and_environments_score_and_log_events_when_run_natively(
             wait_until(lambda: queries.counts(client, "fraud").n_rows >= 200, producer)
         for process in reversed(running):
             process.send_signal(signal.SIGTERM)
-        assert [process.wait(PATIENCE_S) for process in running[:2]] == [0, 0]
+        assert [process.wait(PATIENCE_S) for process in running[:-1]] == [0] * 6
     finally:
         for process in running:
             process.kill()

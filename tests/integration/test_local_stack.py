@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from deploy.local.children import is_same_process
+from deploy.local.stages import DRIFT, SERVING
 from deploy.local.state import StackState
 from tests.deployment import until
 from tests.fixtures.brokers import BrokerKind
@@ -55,9 +56,9 @@ def test_a_pipeline_made_while_the_stack_runs_scores_a_replayed_file(stack: Stac
     status = stack.status()
     ends = {each["name"]: each["end_offset"] for each in status["topics"]}
     assert ends["people.features"] == ends["people.predictions"] == before + N_ROWS
-    assert {each["stage"] for each in status["lag"]} == {"score", "log"}
+    assert {each["stage"] for each in status["lag"]} == set(SERVING | DRIFT)
     names = {each["name"] for each in status["processes"]}
-    assert names == {"broker", "clickhouse", "score-people", "log-people"}
+    assert names == {"broker", "clickhouse"} | {f"{stage}-people" for stage in SERVING | DRIFT}
     assert {each["state"] for each in status["processes"]} == {"running"}
 
 
