@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drift.result import Result
-from schemas.drift_events import RetrainingDecision
+from schemas.drift_events import RetrainingDecision, RetrainingRequest
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -93,12 +93,13 @@ class LiveFacts:
 
     `window_ms` is the windows' width. In `n_significant` windows a detector noticed something,
     those counted in which what had been told before went on. `decisions` on retraining, newest
-    first.
+    first, and the `requests` that came of them.
     """
 
     window_ms: int
     n_significant: int
     decisions: tuple[RetrainingDecision, ...] = ()
+    requests: tuple[RetrainingRequest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

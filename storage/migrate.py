@@ -82,7 +82,7 @@ def migrations() -> list[Migration]:
         ),
         key=lambda migration: migration.version,
     )
-    assert len({migration.version for migration in found}) == len(found)
+    assert [migration.version for migration in found] == list(range(1, len(found) + 1))
     return found
 
 

@@ -192,7 +192,7 @@ def _decisions(report: ScanReport) -> Markup | None:
     words = (
         "What the policy made of the alerts, refusals too; each reason is one of its conditions."
     )
-    return join(tag("p", words), decisions_table(report.live.decisions))
+    return join(tag("p", words), decisions_table(report.live))
 
 
 def _findings(report: ScanReport) -> Markup | None:
