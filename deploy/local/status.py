@@ -111,7 +111,7 @@ def stage_lag(
         for names in (TopicNames(each, kafka.topic_prefix) for each in pipelines)
         for stage, source in stages.items()
     ]
-    topics = describe(kafka, [source for _, _, source in wanted])
+    topics = describe(kafka, sorted({source for _, _, source in wanted}))
     wanted = [each for each in wanted if each[2] in topics]
     committed = [
         committed_offsets(kafka, names.group(stage), [topics[source]])
