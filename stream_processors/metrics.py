@@ -33,7 +33,7 @@ EVENT_SECONDS = Histogram(
 IN_FLIGHT = Gauge("thalweg_in_flight", "Fetched and not yet acknowledged", ["unit"])
 ROWS_LOGGED = Counter("thalweg_rows_logged", "Rows inserted into ClickHouse")
 BAD_FRAMES = Counter("thalweg_bad_frames", "Messages on scored-batches that are none")
-LOG_RETRIES = Counter("thalweg_log_retries", "Inserts tried again")
+LOG_RETRIES = Counter("thalweg_log_retries", "Inserts tried again, of predictions and of labels")
 COVERAGE_GAP = Gauge(
     "thalweg_coverage_gap_offsets",
     "Committed source offsets that the log does not answer for",
@@ -79,4 +79,25 @@ RETRAINING_BAD_MESSAGES = Counter(
     "thalweg_retraining_bad_messages",
     "Messages keyed by the pipeline that are no alert, request or decision of it",
     ["topic"],
+)
+LABELS_LOGGED = Counter(
+    "thalweg_labels_logged", "Labels inserted into ClickHouse, repeated ones too"
+)
+LABELS_REJECTED = Counter(
+    "thalweg_labels_rejected", "Messages on labels that are none, dead-lettered", ["reason"]
+)
+QUALITY_WINDOWS = Counter(
+    "thalweg_quality_windows", "Windows whose quality was measured, again when labels came"
+)
+QUALITY_JUDGED = Counter(
+    "thalweg_quality_judged",
+    "Mature windows held against the model's quality at release",
+    ["model_version"],
+)
+QUALITY_FAILURES = Counter(
+    "thalweg_quality_failures", "Rounds of measuring that failed and are made again"
+)
+QUALITY_MEASURED_AT = Gauge(
+    "thalweg_quality_measured_at_seconds",
+    "When quality was last measured, in seconds since 1970; 0 in workers that leave it to another",
 )

@@ -1,6 +1,5 @@
 """What a scored batch becomes: predictions, frames and dead letters. Pure."""
 
-import hashlib
 from collections.abc import Sequence
 
 import msgspec
@@ -8,17 +7,15 @@ import numpy as np
 import pyarrow as pa
 
 from inference.decode import Rejected
-from schemas.codecs.json import CONTENT_TYPE as JSON
 from schemas.events import DeadLetter
 from schemas.frames import Frame, FrameHeader, Rejection, frame_schema, split_frame
 from schemas.pipeline import Pipeline
 from schemas.settings import ScoringSettings
 from schemas.topics import TopicNames
+from stream_processors.dead_letters import MAX_EXPLANATION, bounded_key, dead_letter
 from stream_processors.outbox import Messages
 from stream_processors.score.predictions import encode_predictions
 from stream_processors.score.scored_batch import ScoredBatch
-
-MAX_EXPLANATION = 500
 
 
 class OutputBuilder:
@@ -47,28 +44,26 @@ class OutputBuilder:
 
     def _dead_letters(self, batch: ScoredBatch, now_ms: int) -> Messages:
         letters = [self._dead_letter(batch, each, now_ms) for each in batch.decoded.rejections]
-        keys = [_bounded_key(batch.columns.keys[each.row]) for each in batch.decoded.rejections]
+        keys = [bounded_key(batch.columns.keys[each.row]) for each in batch.decoded.rejections]
         return Messages(self._names.dead_letters, keys, [msgspec.json.encode(x) for x in letters])
 
     def _dead_letter(self, batch: ScoredBatch, rejected: Rejected, now_ms: int) -> DeadLetter:
-        columns, row = batch.columns, rejected.row
-        payload = columns.values[row]
-        content_type = columns.content_types[row] if columns.content_types else None
-        whole = payload or b""
-        return DeadLetter(
+        columns, source, row = batch.columns, batch.source, rejected.row
+        return dead_letter(
             pipeline=self._pipeline.name,
             reason=rejected.reason,
-            explanation=rejected.explanation[:MAX_EXPLANATION],
-            source_topic=batch.source.tp.topic,
-            source_topic_id=batch.source.topic_id,
-            source_partition=batch.source.tp.partition,
-            source_offset=int(columns.offsets[row]),
+            explanation=rejected.explanation,
+            source=(
+                source.tp.topic,
+                source.topic_id,
+                source.tp.partition,
+                int(columns.offsets[row]),
+            ),
             append_time_ms=int(columns.append_times_ms[row]),
-            rejected_at_ms=now_ms,
-            content_type=(content_type or JSON.encode()).decode(errors="replace")[:200],
-            payload=None if payload is None else payload[: self._scoring.max_dead_letter_bytes],
-            payload_bytes=len(whole),
-            payload_sha256=hashlib.sha256(whole).hexdigest(),
+            now_ms=now_ms,
+            content_type=columns.content_types[row] if columns.content_types else None,
+            payload=columns.values[row],
+            max_bytes=self._scoring.max_dead_letter_bytes,
         )
 
     def _frames(self, batch: ScoredBatch, now_ms: int) -> Messages:
@@ -120,10 +115,6 @@ class OutputBuilder:
 
 def _picked(keys: Sequence[bytes | None], rows: np.ndarray) -> Sequence[bytes | None]:
     return keys if len(rows) == len(keys) else [keys[row] for row in rows.tolist()]
-
-
-def _bounded_key(key: bytes | None) -> bytes | None:
-    return None if key is None else key[:1024]
 
 
 def _utc(milliseconds: np.ndarray) -> pa.Array:
