@@ -49,7 +49,8 @@ class _Window:
 @dataclass(slots=True)
 class OpenWindows:
     """Pieces in, closed windows out. `place` is a piece's offset on its topic; places ascend, and
-    one that was taken is not taken again.
+    one that was taken is not taken again. What was sketched for windows of another width, before
+    that was changed, counts in `n_foreign_rows` only.
 
     After a restart, `restored` gives a successor of the same clock; the pieces from `resume_from`
     on are then added again, and those before `position` do not move the clock twice.
@@ -58,6 +59,7 @@ class OpenWindows:
     windows: EventTimeWindows
     position: int = 0
     n_late_rows: int = 0
+    n_foreign_rows: int = 0
     _next: int = 0
     _late: set[int] = field(default_factory=set)
     _open: dict[int, _Window] = field(default_factory=dict)
@@ -88,7 +90,10 @@ class OpenWindows:
         if place < self._next:
             return False
         self._next = place + 1
-        start = piece.key.window_start_ms
+        start, end = piece.key.window_start_ms, piece.key.window_end_ms
+        if end - start != self.windows.settings.width_ms:
+            self.n_foreign_rows += piece.n
+            return False
         if place < self.position:  # it moved the clock before a restart
             is_open = start in self._closing or start in self.windows.open_windows
             if place in self._late or not is_open:

@@ -54,6 +54,9 @@ BAD_SKETCHES = Counter("thalweg_bad_sketches", "Messages on drift-sketches that 
 DRIFT_LATE_ROWS = Counter(
     "thalweg_drift_late_rows", "Rows in no window: sketched after it had closed"
 )
+DRIFT_FOREIGN_ROWS = Counter(
+    "thalweg_drift_foreign_rows", "Rows in no window: sketched for windows of another width"
+)
 DRIFT_WINDOWS = Counter("thalweg_drift_windows", "Windows closed", ["model_version"])
 DRIFT_ALERTS = Counter(
     "thalweg_drift_alerts", "Messages about alerts, by what they tell", ["state", "level"]

@@ -282,7 +282,9 @@ class DriftDetector:
 
     def _count(self, opened: OpenWindows) -> None:
         late, opened.n_late_rows = opened.n_late_rows, 0
+        foreign, opened.n_foreign_rows = opened.n_foreign_rows, 0
         metrics.DRIFT_LATE_ROWS.inc(late)
+        metrics.DRIFT_FOREIGN_ROWS.inc(foreign)
         metrics.DRIFT_WATERMARK.set(opened.windows.watermark_ms / 1000)
         metrics.DRIFT_OPEN_ALERTS.set(len(self._watchers.open_alerts))
 

@@ -1,5 +1,7 @@
 """Pieces of windows as the detector takes them: what closes, when, and over a restart."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -142,3 +144,15 @@ def test_a_piece_of_the_last_flush_that_is_cut_anew_counts_once(columns: Columns
     begin, end = 3 * MAX_PIECES, 3 * MAX_PIECES + 60
     windows.add(piece(columns, 1_000, begin, end), MAX_PIECES + 5, NOW)
     assert windows.merged(0)["v", ""].sketch.n == end
+
+
+def test_pieces_of_windows_of_another_width_count_nowhere_and_are_counted(
+    columns: Columns,
+) -> None:
+    windows = opened()
+    hour = piece(columns, 1_000, 0, 10)
+    key = SketchKey("p", "v", 0, 60 * MINUTE, "", columns.fingerprint)
+    assert not windows.add(replace(hour, key=key), 0, NOW)
+    assert windows.n_foreign_rows == 10
+    windows.add(piece(columns, 2_000, 10, 20), 1, NOW)
+    assert windows.state().resume_from == 1
