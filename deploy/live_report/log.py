@@ -2,7 +2,7 @@
 
 import logging
 
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, TransientError
 from schemas.settings import Settings
 from storage.client import Client, connect
 
@@ -10,7 +10,8 @@ from storage.client import Client, connect
 def open_log(settings: Settings) -> Client:
     """A client of the deployment's ClickHouse.
 
-    Raises ConfigurationError where no stack runs and no address is set, and as `connect` does.
+    Raises ConfigurationError where no stack runs and no address is set, where none answers, and
+    as `connect` does.
     """
     if "url" not in settings.clickhouse.model_fields_set:
         raise ConfigurationError(
@@ -19,4 +20,10 @@ def open_log(settings: Settings) -> Client:
         )
     # What it logs of a server that is away is told once, by the error that `connect` raises.
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
-    return connect(settings.clickhouse)
+    try:
+        return connect(settings.clickhouse)
+    except TransientError as error:
+        raise ConfigurationError(
+            f"ClickHouse at {settings.clickhouse.url}, which holds the log, does not answer:"
+            " `thalweg status` says what runs"
+        ) from error

@@ -49,10 +49,9 @@ def _window_words(found: DriftStatus) -> str:
         return f"none has closed yet; {found.waiting}"
     noticed = f"{last.n_noticed} noticed" if last.n_noticed else "nothing noticed"
     when = f"{duration(last.age_s * 1000)} ago" if last.age_s >= 1 else "just now"
-    return (
-        f"{moment(last.start_ms)} to {moment(last.end_ms)} UTC, {last.n_rows:,} rows, {noticed};"
-        f" ended {when}"
-    )
+    begin, end = _end(last.start_ms), _end(last.end_ms)
+    end = end.removeprefix(begin[:11])  # the date once, where it is one day
+    return f"{begin} to {end} UTC, {last.n_rows:,} rows, {noticed}; ended {when}"
 
 
 def _alerts(found: DriftStatus) -> Iterator[str]:
@@ -68,26 +67,36 @@ def _alerts(found: DriftStatus) -> Iterator[str]:
 
 
 def _quality(measured: Iterable[QualityNow]) -> Iterator[str]:
-    measured = list(measured)
-    if not measured:
-        yield from _entry("quality", "not measured yet: labels or a calibrated model are missing")
-        return
-    yield from _entry("quality", "")
-    width = max(len(each.measure) for each in measured)
+    """Measures of the same windows together: these are said once."""
+    groups: dict[str, list[QualityNow]] = {}
     for each in measured:
-        parts = []
-        if each.realised is not None:
-            value = _with_error(each.realised, each.realised_error)
-            parts.append(
-                f"{value} from labels ({each.maturity:.0%} of {_end(each.realised_end_ms)})"
-            )
-        if each.estimate is not None:
-            value = _with_error(each.estimate, each.estimate_error)
-            parts.append(f"{value} estimated ({_end(each.estimate_end_ms)})")
-        yield f"  {each.measure:<{width}}  {'; '.join(parts) or 'no answer yet'}"
+        if each.realised is not None or each.estimate is not None:
+            groups.setdefault(_windows_of(each), []).append(each)
+    if not groups:
+        yield from _entry("quality", "not known yet: no labels have come, and nothing is estimated")
+    for windows, members in groups.items():
+        yield from _entry("quality", windows)
+        width = max(len(each.measure) for each in members)
+        for each in members:
+            realised = _with_error(each.realised, each.realised_error)
+            estimate = _with_error(each.estimate, each.estimate_error)
+            yield f"  {each.measure:<{width}}  {realised:<22}{estimate}".rstrip()
 
 
-def _with_error(value: float, error: float | None) -> str:
+def _windows_of(each: QualityNow) -> str:
+    """What the columns of figures are: from labels, then estimated, where there is either."""
+    labelled = f"from labels, {each.maturity:.0%} of those of the window to"
+    parts = []
+    if each.realised is not None:
+        parts.append(f"{labelled} {_end(each.realised_end_ms)}")
+    if each.estimate is not None:
+        parts.append(f"estimated for the window to {_end(each.estimate_end_ms)}")
+    return "; ".join(parts)
+
+
+def _with_error(value: float | None, error: float | None) -> str:
+    if value is None:
+        return ""
     return f"{value:.3f}" + ("" if error is None else f" ± {error:.3f}")
 
 
