@@ -1,11 +1,13 @@
 """How the mean of a column of pieces varies while nothing drifts, as the reference shows it.
 
-The reference has the mean and variance of rows, exactly (`summary`), and counts of consecutive
-blocks. The level and the scale of a row are the former's: the detector that sees a fraud score's
-rare high values must not take them from ten bins. Only how much more a block varies than as many
-independent rows, and how long neighbouring blocks hang together, is of the blocks, every bin taken
-at its mean in the reference's sample: a ratio, in which the spread inside bins, left out above and
-below, cancels.
+The mean of values is their mean (`summary`), exactly: the rare high scores of a fraud model must
+not be hidden in ten bins. Where one row can move an item by more than an item's own spread, no such
+mean keeps a rate (lognormal amounts raised 27 times the stated alarms): there the mean is by bins,
+each at its mean in the reference's sample, which is how much of a tail ten bins can see.
+
+How much more a block varies than as many independent rows, and how long neighbouring blocks hang
+together, is always of the bins, as the reference keeps blocks as counts: it is a ratio, in which
+the spread inside bins, left out above and below, cancels.
 """
 
 import math
@@ -18,6 +20,7 @@ import numpy.typing as npt
 from drift.columns import Kind
 from drift.dependence.blocks import MIN_BLOCKS, block_factor
 from drift.reference import Reference
+from drift.stream.adwin import symmetric
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,16 +49,25 @@ class RestlessError(ValueError):
 class MeanScale:
     """What items of `item_rows` finite values are held against.
 
-    `row_std` is the standard deviation of a row that, independent, would give the items their
-    variance; `skewness` is that of an item's sum; `spread` the rows' own standard deviation;
-    `blocks` float64[K] are the reference's blocks of about an item, standardised, in time order.
+    `level` is the mean, less the column's centre; `row_std` the standard deviation of a row that,
+    independent, would give the items their variance; `skewness` that of an item's sum; `spread` the
+    rows' own standard deviation. `scores` float64[B] are what bins count for, less the mean and 0
+    for missing; None where values count for themselves. `blocks` float64[K] are the reference's
+    blocks of about an item, standardised and nearly normal, in time order.
     """
 
     item_rows: int
+    level: float
     row_std: float
     skewness: float
     spread: float
+    scores: Floats | None
     blocks: Floats
+
+    @property
+    def row_skewness(self) -> float:
+        """Of independent rows that would give the items their skewness."""
+        return self.skewness * math.sqrt(self.item_rows)
 
 
 def measure_mean(reference: Reference, column: int, window_rows: int) -> MeanScale:
@@ -70,27 +82,39 @@ def measure_mean(reference: Reference, column: int, window_rows: int) -> MeanSca
     _check_kind(reference, column)
     if len(reference.blocks) < MIN_BLOCKS:
         raise RestlessError(f"the reference has under {MIN_BLOCKS} blocks")
-    spread = math.sqrt(max(0.0, float(reference.summary.variances()[column])))
-    sums, rows, scores = _block_sums(reference, column)
-    if not spread > 0 or not sums.any():
+    counts = reference.columns.of(reference.blocks, column).astype(np.float64)
+    scores = _bin_scores(reference, column)
+    total = counts.sum(axis=0)
+    by_bins = math.sqrt(float(total @ scores**2) / max(1.0, float(total[:-1].sum())))
+    spread = math.sqrt(max(0.0, float(np.nan_to_num(reference.summary.variances()[column]))))
+    if not (by_bins > 0 and spread > 0):
         raise RestlessError("it hardly varies in the reference")
+    sums, rows = counts @ scores / by_bins, counts[:, :-1].sum(axis=1)
     factor, dispersion = _dependence(sums, rows, window_rows / reference.block_rows)
-    skewness = _row_skewness(reference, column, scores) * math.sqrt(dispersion)
-    wanted = [MIN_ITEM_ROWS, window_rows / ITEMS_PER_WINDOW, (skewness / MAX_SKEWNESS) ** 2]
-    if factor:
-        wanted += [factor * float(rows.mean()), MIN_ITEM_ROWS * dispersion]
+    binned_skewness = float(total @ scores**3) / float(total[:-1].sum()) / by_bins**3
+    wanted = [MIN_ITEM_ROWS * dispersion, window_rows / ITEMS_PER_WINDOW]
+    wanted += [factor * float(rows.mean()), dispersion * (binned_skewness / MAX_SKEWNESS) ** 2]
+    skewness = _sample_skewness(reference, column)
+    is_tame = _largest_move(reference, column) <= spread * math.sqrt(max(wanted))
+    if is_tame:
+        wanted.append(dispersion * (skewness / MAX_SKEWNESS) ** 2)
     item_rows = math.ceil(max(wanted))
     if item_rows > window_rows:
         raise RestlessError(
             f"its mean keeps still over no fewer than {item_rows:,} values, more than a window has"
         )
+    clumps = math.sqrt(dispersion / item_rows)
     together = max(1, min(round(item_rows / float(rows.mean())), len(sums) // 4))
+    blocks = _standardised(sums, rows, together) / math.sqrt(dispersion)
+    block_skewness = binned_skewness * math.sqrt(dispersion / (together * float(rows.mean())))
     return MeanScale(
         item_rows=item_rows,
-        row_std=spread * math.sqrt(dispersion),
-        skewness=skewness / math.sqrt(item_rows),
-        spread=spread,
-        blocks=_standardised(sums, rows, together) / math.sqrt(dispersion),
+        level=float(reference.summary.shift[column]) if is_tame else 0.0,
+        row_std=(spread if is_tame else by_bins) * math.sqrt(dispersion),
+        skewness=(skewness if is_tame else binned_skewness) * clumps,
+        spread=spread if is_tame else by_bins,
+        scores=None if is_tame else scores,
+        blocks=symmetric(blocks, block_skewness),
     )
 
 
@@ -106,47 +130,36 @@ def _check_kind(reference: Reference, column: int) -> None:
         raise RestlessError("constant in the reference")
 
 
-def _block_sums(reference: Reference, column: int) -> tuple[Floats, Floats, Floats]:
-    """Of each block float64[K]: summed distance from the mean in standard deviations, and values;
-    then each bin's distance from the mean, float64[B]."""
-    columns = reference.columns
-    counts = columns.of(reference.blocks, column)[:, :-1].astype(np.float64)
-    scores = _bin_means(reference, column)
-    total = counts.sum(axis=0)
-    scores = scores - (total @ scores) / max(total.sum(), 1.0)
-    deviation = math.sqrt(float(total @ scores**2) / max(float(total.sum()), 1.0))
-    if deviation == 0:
-        return np.zeros(len(counts)), counts.sum(axis=1), scores
-    scores = scores / deviation
-    return counts @ scores, counts.sum(axis=1), scores
-
-
-def _bin_means(reference: Reference, column: int) -> Floats:
-    """float64[B] without the missing bin: the mean of the sample's finite values in each bin, that
-    of all where it has none, and the value itself where that is the bin."""
+def _bin_scores(reference: Reference, column: int) -> Floats:
+    """What each bin float64[B] counts for, less the mean of all blocks: the mean of the sample's
+    finite values in it, that of all where it has none, the value itself where that is the bin."""
     columns, spec = reference.columns, reference.columns[column]
-    n_bins = spec.n_bins - 1
     values = reference.sample[:, column].astype(np.float64)
-    bins = columns.assign(reference.sample)[column] - columns.offsets[column]
     finite = np.isfinite(values)
-    n = np.bincount(bins[finite], minlength=n_bins)[:n_bins]
-    sums = np.bincount(bins[finite], values[finite], minlength=n_bins)[:n_bins]
-    means = np.where(n > 0, sums / np.maximum(n, 1), spec.centre)
+    bins = (columns.assign(reference.sample)[column] - columns.offsets[column])[finite]
+    n = np.bincount(bins, minlength=spec.n_bins)
+    sums = np.bincount(bins, values[finite], minlength=spec.n_bins)
+    scores = np.where(n > 0, sums / np.maximum(n, 1), spec.centre)
     if spec.kind is Kind.DISCRETE:
-        means[: len(spec.cuts)] = spec.cuts
-    return means
+        scores[: len(spec.cuts)] = spec.cuts
+    counts = columns.of(reference.blocks, column)[:, :-1].sum(axis=0)
+    scores -= float(counts @ scores[:-1]) / max(1, int(counts.sum()))
+    scores[-1] = 0.0
+    return scores
 
 
-def _row_skewness(reference: Reference, column: int, scores: Floats) -> float:
-    """Of finite values: by their counts where bins are values, else of the sample."""
-    if reference.columns[column].kind is Kind.DISCRETE:
-        counts = reference.columns.of(reference.counts, column)[:-1]
-        return float(counts @ scores**3) / max(1, int(counts.sum()))
+def _sample_skewness(reference: Reference, column: int) -> float:
     values = reference.sample[:, column].astype(np.float64)
     values = values[np.isfinite(values)]
-    if len(values) < 2 or values.std() == 0:
-        return 0.0
-    return float((((values - values.mean()) / values.std()) ** 3).mean())
+    deviation = float(values.std()) if len(values) else 0.0
+    return float((((values - values.mean()) / deviation) ** 3).mean()) if deviation > 0 else 0.0
+
+
+def _largest_move(reference: Reference, column: int) -> float:
+    """Distance of the reference's furthest value from its mean."""
+    summary = reference.summary
+    mean = float(summary.means(reference.columns)[column])
+    return max(float(summary.maximum[column]) - mean, mean - float(summary.minimum[column]))
 
 
 def _dependence(sums: Floats, rows: Floats, most: float) -> tuple[int, float]:
@@ -163,7 +176,9 @@ def _dependence(sums: Floats, rows: Floats, most: float) -> tuple[int, float]:
     z = _standardised(sums, rows, factor)
     if _neighbours(z) > HANGS_TOGETHER / math.sqrt(len(z)):
         raise RestlessError("it moves by itself in the reference")
-    return factor, max(1.0, float(z @ z) / (len(z) - 1))
+    # An estimate that is too low by a tenth doubles the alarms, one too high costs some delay:
+    # one standard error is added.
+    return factor, max(1.0, float(z @ z) / (len(z) - 1)) * (1 + math.sqrt(2 / len(z)))
 
 
 def _standardised(sums: Floats, rows: Floats, factor: int) -> Floats:
