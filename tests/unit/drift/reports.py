@@ -2,11 +2,21 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 
-from drift.findings import ColumnHistory, Finding, Level, QualityHistory, ScanReport, Subject
+from drift.findings import (
+    ColumnHistory,
+    Finding,
+    Level,
+    LiveFacts,
+    QualityHistory,
+    ScanReport,
+    Subject,
+)
 from drift.result import Result
+from schemas.drift_events import RetrainingDecision, RetrainingRequest
 
 HOSTILE_NAMES = (
     "<script>alert('1')</script>",
@@ -127,6 +137,67 @@ def one_shifted(n_windows=40, seed=2):
         warnings=("The reference has 5 windows; under 10 the lasting-shift detector is off.",),
         details={"bins": "10 a column", "detectors": "G test, e-SR, ADWIN", "seed": "7"},
     )
+
+
+LIVE_START_MS = 1_772_323_200_000
+LIVE_WINDOW_MS = 300_000
+
+
+def live(made=None, decisions=None):
+    """`one_shifted` as a live system has it: windows of five minutes in place of 1,000 rows."""
+    made = one_shifted() if made is None else made
+
+    def time(row):
+        return LIVE_START_MS + (row - made.n_reference) * LIVE_WINDOW_MS // 1000
+
+    found = [
+        replace(
+            each,
+            row=time(each.row),
+            change_point_row=each.change_point_row and time(each.change_point_row),
+        )
+        for each in made.findings
+    ]
+    asked = decision(1, requested=True)
+    request = RetrainingRequest(
+        request_id=asked.request_id,
+        pipeline="fraud",
+        champion_version="v1",
+        reason="amount moved",
+        alert_ids=("a",),
+        training_from_ms=LIVE_START_MS,
+        training_to_ms=LIVE_START_MS + 7 * LIVE_WINDOW_MS,
+        requested_at_ms=asked.decided_at_ms,
+        n_labelled_since=5120,
+    )
+    facts = LiveFacts(
+        window_ms=LIVE_WINDOW_MS,
+        n_significant=len(made.findings),
+        decisions=(decision(2), asked, decision(0)) if decisions is None else decisions,
+        requests=(request,),
+    )
+    return replace(
+        made,
+        title="fraud, model v1",
+        bounds=time(made.bounds),
+        findings=tuple(found),
+        times_ms=None,
+        live=facts,
+    )
+
+
+def decision(number, requested=False, **changes):
+    own = {
+        "decision_id": f"d{number}",
+        "pipeline": "fraud",
+        "decided_at_ms": LIVE_START_MS + number * LIVE_WINDOW_MS,
+        "requested": requested,
+        "reasons": (f"reason {number} for it", "the last request was 5 minutes ago"),
+        "alert_ids": ("a", "b"),
+        "request_id": f"request-{number}" if requested else None,
+        "policy": {},
+    }
+    return RetrainingDecision(**(own | changes))
 
 
 def precision(rng, n_windows):

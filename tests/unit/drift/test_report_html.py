@@ -23,6 +23,7 @@ from tests.unit.drift.reports import (
     column,
     finding,
     hostile,
+    live,
     many_shifted,
     one_shifted,
     report,
@@ -31,7 +32,7 @@ from tests.unit.drift.reports import (
     without_windows,
 )
 
-SCENARIOS = [still, one_shifted, many_shifted, hostile, without_windows]
+SCENARIOS = [still, one_shifted, many_shifted, hostile, without_windows, live]
 VOID = {"meta"}
 ELEMENTS = {
     *("html", "head", "meta", "title", "style", "body", "main", "header", "section", "article"),
