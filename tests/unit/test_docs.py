@@ -35,7 +35,7 @@ MESSAGES = (ROOT / "docs" / "messages.md").read_text()
 def test_every_setting_that_is_named_exists(page: Path) -> None:
     known = {variable_name(path) for path, _, _ in walk(Settings)}
     known |= {variable_name((name,)) for name in Settings.model_fields}
-    assert set(re.findall(r"THALWEG_\w*[A-Z]", page.read_text())) <= known
+    assert set(re.findall(r"THALWEG_\w*[A-Z0-9]", page.read_text())) <= known
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
