@@ -24,10 +24,12 @@ def send_fraud(
     count: int | None = None,
     skip: int = 0,
     labels: bool = True,
+    label_delay: float = 1.0,
     encoding: Literal["json", "packed"] = "json",
     stopped: Callable[[], bool] = lambda: False,
 ) -> int:
     """Send events number `skip` on until `count` are sent or `stopped`; Ctrl-C ends it cleanly too.
+    `label_delay` is a factor on how long labels take.
 
     Returns how many events were sent; every one is acknowledged then. Raises ConfigurationError
     when the pipeline is not one of fraud events.
@@ -47,7 +49,7 @@ def send_fraud(
         LabelPublisher(settings.kafka, names.labels) as label_publisher,
     ):
         try:
-            for item in interleave_labels(events) if labels else events:
+            for item in interleave_labels(events, delay=label_delay) if labels else events:
                 if isinstance(item, FraudEvent):
                     pacer.wait()
                     publisher.publish_event(

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from deploy.local.children import is_same_process, last_lines
 from deploy.local.parts import log_file
@@ -15,8 +17,11 @@ from schemas.settings import Settings
 POLL_S = 0.1
 
 
-def start_detached(settings: Settings) -> StackState:
-    """Start a supervisor that outlives this process; returns once all is healthy.
+def start_detached(
+    settings: Settings, defaults: Mapping[str, str] = MappingProxyType({})
+) -> StackState:
+    """Start a supervisor that outlives this process; returns once all is healthy. `defaults` are
+    variables for it that the environment does not have.
 
     Raises ConfigurationError with what the supervisor said when it ends before that.
     """
@@ -25,6 +30,7 @@ def start_detached(settings: Settings) -> StackState:
     with output.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "thalweg.main", "up", "--data-dir", str(settings.data_dir)],
+            env={**defaults, **os.environ},
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,

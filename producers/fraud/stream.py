@@ -124,18 +124,20 @@ def history(
 
 
 def interleave_labels(
-    events: Iterable[FraudEvent], *, source: str = "bank"
+    events: Iterable[FraudEvent], *, source: str = "bank", delay: float = 1.0
 ) -> Iterator[FraudEvent | Label]:
     """The events, and each one's Label when event time has reached its label time.
 
-    Holds the labels not yet due: 30 simulated days of them.
+    `delay` is a factor on how long labels take; the labels themselves stay. Holds the labels not
+    yet due: 30 simulated days of them, or as many as `delay` leaves.
     """
     due: list[tuple[int, str, int]] = []
     for event in events:
         while due and due[0][0] <= event.event_time_ms:
             label_time_ms, event_id, label = heapq.heappop(due)
             yield Label(event_id=event_id, label=label, label_time_ms=label_time_ms, source=source)
-        heapq.heappush(due, (event.label_time_ms, event.event_id, event.label))
+        wait_ms = round(delay * (event.label_time_ms - event.event_time_ms))
+        heapq.heappush(due, (event.event_time_ms + wait_ms, event.event_id, event.label))
         yield event
 
 
