@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Place
 from faust.types import TP
 
@@ -38,9 +38,11 @@ def read_records(kafka: KafkaSettings, tp: TP, begin: int, end: int) -> Iterator
     )
     deadline = time.monotonic() + STALL_S
     try:
-        consumer.assign([Place(tp.topic, tp.partition, begin or OFFSET_BEGINNING)])
+        # Asking for the beginning by name, which is retried after 500 ms, is left to the reset.
+        consumer.assign([Place(tp.topic, tp.partition, begin)])
         while time.monotonic() < deadline:
-            for message in consumer.consume(FETCH, 0.5):
+            # Of a whole run at once it would wait for that many.
+            for message in (*consumer.consume(1, 0.5), *consumer.consume(FETCH, 0)):
                 error = message.error()
                 if error is not None:
                     if error.code() == KafkaError._PARTITION_EOF:
@@ -51,6 +53,8 @@ def read_records(kafka: KafkaSettings, tp: TP, begin: int, end: int) -> Iterator
                 else:
                     deadline = time.monotonic() + STALL_S
                     yield message
+                    if message.offset() == end - 1:
+                        return
     except KafkaException as error:
         raise TransientError(f"cannot look back on {tp.topic}: {error.args[0].str()}") from error
     finally:
