@@ -44,6 +44,9 @@ Floats = NDArray[np.float64]
 MIN_ARL0_ITEMS = 50.0
 """ADWIN has no quicker rate."""
 
+FEW = 0.01
+"""Columns that their own reference may leave unwatched by chance, at a quick stated rate."""
+
 
 @dataclass(frozen=True, slots=True)
 class StreamAlarm:
@@ -179,9 +182,10 @@ class PieceStreams:
                 self.restless[name] = str(error)
         watched = []
         for i, scale in scales.items():
-            present = self._reference.summary.n_finite[i] / self._reference.n
+            present = int(self._reference.summary.n_finite[i]) / self._reference.n
             arl0 = arl0_rows * len(scales) * present / scale.item_rows
-            if _adwin(arl0, skewness=0.0).update(scale.blocks):
+            slow_enough = max(arl0, len(scale.blocks) / FEW)
+            if _adwin(slow_enough, skewness=0.0).update(scale.blocks):
                 name = self._reference.columns.names[i]
                 self.restless[name] = "its own reference raises alarms"
                 continue

@@ -41,7 +41,7 @@ def stream(kind: str, n: int, n_columns: int, rng: np.random.Generator) -> Float
     if kind == "customers":  # each stays for 20 rows on average and has a level of its own
         code = np.cumsum(rng.random(n) < 0.05)
         level = rng.standard_normal((int(code[-1]) + 1, n_columns))
-        return np.sqrt(0.5) * (level[code] + rng.standard_normal((n, n_columns)))
+        return np.asarray(np.sqrt(0.5) * (level[code] + rng.standard_normal((n, n_columns))))
     if kind == "amounts":
         return np.asarray(np.exp(rng.standard_normal((n, n_columns))))
     if kind == "heavy amounts":
