@@ -21,11 +21,6 @@ def findings_of(told: Sequence[DriftAlert]) -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda each: (each.row, each.subject, each.name)))
 
 
-def name_of(alert: DriftAlert) -> str:
-    """The column or measure, with the segment where it is about one."""
-    return f"{alert.name} ({alert.segment})" if alert.segment else alert.name
-
-
 def _of_life(life: Sequence[DriftAlert]) -> list[Finding]:
     said = [each for each in life if each.state is not AlertState.RESOLVED] or list(life[-1:])
     news = [said[0]]
@@ -46,7 +41,7 @@ def _finding(alert: DriftAlert, ending: str) -> Finding:
         row=alert.window_end_ms,
         level=Level(alert.level),
         subject=Subject(alert.kind),
-        name=name_of(alert),
+        name=f"{alert.name} ({alert.segment})" if alert.segment else alert.name,
         result=Result(
             detector=alert.detector,
             statistic=_number(alert.statistic),

@@ -3,7 +3,6 @@
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from deploy.live_report.findings import name_of
 from deploy.live_report.status import DriftStatus, QualityNow
 from drift.report.numbers import duration, moment, number
 from drift.report.text import clean
@@ -60,10 +59,9 @@ def _alerts(found: DriftStatus) -> Iterator[str]:
         return
     yield from _entry("open alerts", f"{len(found.open_alerts)}")
     for alert in found.open_alerts:
-        windows = "1 window" if alert.n_windows == 1 else f"{alert.n_windows:,} windows"
-        about = f" [{clean(name_of(alert))}]" if alert.segment else ""
-        older = "" if alert.model_version == found.champion else f", model {alert.model_version}"
-        yield from _item(f"{alert.level}{about}: {clean(alert.sentence)} (in {windows}{older})")
+        about = f" [{alert.segment}]" if alert.segment else ""
+        older = "" if alert.model_version == found.champion else f" (model {alert.model_version})"
+        yield from _item(f"{alert.level}{about}: {alert.sentence}{older}")
 
 
 def _quality(measured: Iterable[QualityNow]) -> Iterator[str]:
@@ -112,7 +110,7 @@ def _decision(found: DriftStatus) -> Iterator[str]:
     what = f"requested ({decision.request_id})" if decision.requested else "not requested"
     yield from _entry("retraining", f"{what}, decided {moment(decision.decided_at_ms)} UTC")
     for reason in decision.reasons:
-        yield from _item(clean(reason))
+        yield from _item(reason)
 
 
 def _entry(label: str, text: str) -> list[str]:
@@ -125,4 +123,4 @@ def _entry(label: str, text: str) -> list[str]:
 
 
 def _item(text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent="  - ", subsequent_indent="    ")
+    return textwrap.wrap(clean(text), WIDTH, initial_indent="  - ", subsequent_indent="    ")
