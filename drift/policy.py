@@ -9,11 +9,18 @@ from schemas.retraining import RetrainingPolicy
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What one rule found. A request needs all of them met."""
+    """What one rule found. A request needs all of them met; what is not `known` is not."""
 
     rule: str
     met: bool
     words: str
+    known: bool = True
+
+    @property
+    def finding(self) -> str:
+        if not self.known:
+            return "unknown"
+        return "met" if self.met else "not met"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +50,7 @@ class Decision:
             pipeline=self.pipeline,
             decided_at_ms=self.decided_at_ms,
             requested=self.requested,
-            reasons=tuple(
-                f"{each.rule} ({'met' if each.met else 'not met'}): {each.words}"
-                for each in self.reasons
-            ),
+            reasons=tuple(f"{each.rule} ({each.finding}): {each.words}" for each in self.reasons),
             alert_ids=self.alert_ids,
             request_id=self.request.request_id if self.request else None,
             policy=policy.model_dump(mode="json"),
@@ -156,7 +160,7 @@ def _harm(state: PolicyState, policy: RetrainingPolicy) -> Reason:
     if policy.harm == "none":
         return Reason("harm", True, "no harm is asked for")
     if not state.log_known:
-        return Reason("harm", False, "quality unknown: the log does not answer")
+        return Reason("harm", False, "quality unknown: the log does not answer", known=False)
     readings = [each for each in _readings(state) if each.realised or policy.harm == "either"]
     what = "realised" if policy.harm == "realised" else "estimated or realised"
     for each in readings:
@@ -177,7 +181,7 @@ def _loss(reading: QualityReading) -> str:
 
 def _labels(state: PolicyState, policy: RetrainingPolicy, evidence: _Evidence) -> Reason:
     if not state.log_known:
-        return Reason("labels", False, "labels unknown: the log does not answer")
+        return Reason("labels", False, "labels unknown: the log does not answer", known=False)
     cuts = _cuts(state, policy, evidence)
     if not cuts:
         return Reason("labels", False, "no change point to count labelled rows from")

@@ -69,6 +69,7 @@ class Decider:
         self._membership, self._clock_ms, self._clock = membership, clock_ms, clock
         self._now: Replay | None = None
         self._generation: int | None = None
+        self._resumed: int | None = None
         self._decided_at = -float("inf")
         self._turn = asyncio.Lock()
 
@@ -94,16 +95,18 @@ class Decider:
     async def _take(self, batch: RawBatch, generation: int) -> None:
         """Alerts of this pipeline, whoever else's are among them."""
         own = [each.value() or b"" for each in batch.messages if each.key() == self._key]
-        if not own or not await self._is_current(generation):
+        if not own:
             return
-        assert self._now is not None
+        decides = await self._is_current(generation)
+        if self._now is None or generation != self._generation:
+            return  # read when the topics are
         n_taken = sum(self._now.history.read_alert(value) for value in own)
-        if n_taken:
+        if n_taken and decides:
             await self._decide(generation)
 
     async def _look(self, generation: int) -> None:
         """The timer's turn."""
-        is_new = generation != self._generation
+        is_new = generation != self._resumed
         if not await self._is_current(generation):
             return
         due = self._clock() - self._decided_at >= self._settings.decide_interval_s
@@ -118,23 +121,29 @@ class Decider:
 
     async def _is_current(self, generation: int) -> bool:
         """Whether this worker is the one to decide; reads the topics after an assignment."""
-        while generation == self._membership.generation() and self._generation != generation:
+        member = self._membership
+        # A static member that comes back has the same generation before and after its assignment.
+        while generation == member.generation() != self._generation and not member.draining():
             try:
-                now = await asyncio.to_thread(self._replay)
+                self._now = await asyncio.to_thread(self._replay)
             except TransientError as error:
                 log.warning("replay_failed", error=str(error)[:500])
                 await asyncio.sleep(RETRY_S)
                 continue
-            self._now, self._generation = now, generation
-            if self._decides(generation):
-                await self._resume(now.history)
-        return self._decides(generation)
+            self._generation = generation
+        if not self._decides(generation):
+            return False
+        if self._resumed != generation:
+            assert self._now is not None
+            await self._resume(self._now.history)
+            self._resumed = generation
+        return True
 
     def _decides(self, generation: int) -> bool:
         """Whether the pipeline's partition is ours, and not being given back."""
         member = self._membership
         return (
-            generation == member.generation()
+            generation == member.generation() == self._generation
             and self._now is not None
             and member.owns(self._now.home)
             and not member.draining()
