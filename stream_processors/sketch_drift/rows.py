@@ -51,18 +51,35 @@ def split_by_version(
     an offset on. Parts of one version differ in width when it was scored under two schemas.
     """
     found: dict[str, list[VersionRows]] = {}
-    for frame, first in frames:
-        rows = frame.rows
-        offsets = rows.column("source_offset").to_numpy()
-        rows = rows.slice(int(np.searchsorted(offsets, first)))
-        versions = rows.column("model_version")
+    for run in _of_one_schema(frames):
+        rows = pa.Table.from_batches(run).unify_dictionaries().combine_chunks()
+        versions = rows.column("model_version").chunk(0)
         names = versions.dictionary.to_pylist()
         codes = versions.indices.fill_null(-1).to_numpy()
         for code in np.unique(codes).tolist():
             chosen = rows if (codes == code).all() else rows.filter(pa.array(codes == code))
             name = names[code] if code >= 0 else ""
-            found.setdefault(name or "", []).append(_of(chosen))
+            found.setdefault(name or "", []).append(_of(chosen.combine_chunks()))
     yield from found.items()
+
+
+def _of_one_schema(frames: Sequence[tuple[Frame, int]]) -> Iterator[list[pa.RecordBatch]]:
+    """The rows of frames as runs that fit one table: what is done once a run is most of the work
+    where frames are small."""
+    run: list[pa.RecordBatch] = []
+    for frame, first in frames:
+        rows = frame.rows
+        if frame.header.covers_from < first:
+            offsets = rows.column("source_offset").to_numpy()
+            rows = rows.slice(int(np.searchsorted(offsets, first)))
+        if not rows.num_rows:
+            continue
+        if run and rows.schema != run[-1].schema:
+            yield run
+            run = []
+        run.append(rows)
+    if run:
+        yield run
 
 
 def join(parts: Sequence[VersionRows]) -> VersionRows:
@@ -89,16 +106,21 @@ def hash_row_entities(rows: VersionRows, source: Source) -> Hashes:
     return hashes
 
 
-def _of(rows: pa.RecordBatch) -> VersionRows:
-    features = rows.column("features")
+def _of(rows: pa.Table) -> VersionRows:
+    """Of a table in one chunk."""
+
+    def column(name: str) -> pa.Array:
+        return rows.column(name).chunk(0)
+
+    features = column("features")
     n, width = len(features), features.type.list_size
     matrix = np.empty((n, width + 1), dtype=np.float32)
     matrix[:, :width] = features.flatten().to_numpy(zero_copy_only=False).reshape(n, width)
-    matrix[:, width] = rows.column("score").to_numpy(zero_copy_only=False)
+    matrix[:, width] = column("score").to_numpy(zero_copy_only=False)
     return VersionRows(
-        rows.column("source_offset").to_numpy(),
-        rows.column("event_time").view(pa.int64()).to_numpy(),
-        rows.column("append_time").view(pa.int64()).to_numpy(),
+        column("source_offset").to_numpy(),
+        column("event_time").view(pa.int64()).to_numpy(),
+        column("append_time").view(pa.int64()).to_numpy(),
         matrix,
-        rows.column("entity"),
+        column("entity"),
     )
