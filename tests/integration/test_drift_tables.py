@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from storage import drift_queries
 from storage.client import Client, connect
 from storage.drift_tables import DriftLog, DriftMetric, QualityMeasurement, QualitySource
 from storage.migrate import migrate
-from tests.golden.messages import ALERT, DECISION, REQUEST_ID
+from tests.golden.messages import ALERT, DECISION, REQUEST, REQUEST_ID
 
 START_MS = 1_380_000_000_000
 WINDOW_MS = 300_000
@@ -132,7 +133,14 @@ def test_metrics_of_replayed_history_do_not_expire_at_once(client: Client) -> No
 
 
 @pytest.mark.parametrize(
-    "table", ["drift_metric_log", "drift_alert_log", "quality_log", "retraining_decision_log"]
+    "table",
+    [
+        "drift_metric_log",
+        "drift_alert_log",
+        "quality_log",
+        "retraining_decision_log",
+        "retraining_request_log",
+    ],
 )
 def test_rows_expire_by_when_they_were_inserted_and_lie_in_one_partition(
     client: Client, table: str
@@ -331,10 +339,38 @@ def test_decisions_come_back_newest_first_each_once(client: Client) -> None:
     assert drift_queries.recent_decisions(client, "churn") == []
 
 
+def test_requests_come_back_newest_first_each_as_it_was_told_first(client: Client) -> None:
+    later = msgspec.structs.replace(
+        REQUEST, request_id="r-2", requested_at_ms=REQUEST.requested_at_ms + 1, alert_ids=()
+    )
+    log = DriftLog(client)
+    log.insert_requests([REQUEST, later])
+    log.insert_requests([msgspec.structs.replace(REQUEST, reason="told again by a replay")])
+    assert drift_queries.recent_requests(client, "fraud") == [later, REQUEST]
+    assert drift_queries.recent_requests(client, "fraud", limit=1) == [later]
+    assert drift_queries.recent_requests(client, "churn") == []
+
+
+def test_a_request_leads_to_the_alerts_that_asked_for_it(client: Client) -> None:
+    log = DriftLog(client)
+    log.insert_alerts([ALERT])
+    log.insert_requests([REQUEST])
+    page = (Path(__file__).parents[2] / "docs" / "retraining.md").read_text()
+    query = page.split("```sql\n")[1].split("```")[0]
+    ((request_id, champion, *_, name, _, sentence),) = client.query(query)
+    assert (request_id, champion) == (REQUEST.request_id, REQUEST.champion_version)
+    assert (name, sentence) == (ALERT.name, ALERT.sentence)
+
+
+def test_newest_event_time_is_none_where_nothing_was_scored(client: Client) -> None:
+    assert drift_queries.newest_event_time(client, "fraud", 600) is None
+
+
 def test_nothing_to_insert_is_no_statement(client: Client) -> None:
     log = DriftLog(client)
     log.insert_metrics([])
     log.insert_alerts([])
     log.insert_quality([])
     log.insert_decisions([])
+    log.insert_requests([])
     assert drift_queries.latest_alerts(client, "fraud") == []

@@ -16,9 +16,10 @@ from storage.drift_tables import (
     decisions_table,
     metrics_table,
     quality_table,
+    requests_table,
 )
 from storage.log_tables import EARLIEST_MS, LATEST_MS
-from tests.golden.messages import ALERT, DECISION
+from tests.golden.messages import ALERT, DECISION, REQUEST
 
 METRIC = DriftMetric(
     pipeline="fraud",
@@ -47,6 +48,12 @@ def test_every_field_of_a_message_has_its_column() -> None:
     }
     assert set(decisions_table([DECISION]).column_names) == {
         name.removesuffix("_ms") for name in DECISION.__struct_fields__
+    }
+
+
+def test_every_field_of_a_request_has_its_column() -> None:
+    assert set(requests_table([REQUEST]).column_names) == {
+        name.removesuffix("_ms") for name in REQUEST.__struct_fields__
     }
 
 
