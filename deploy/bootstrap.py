@@ -8,6 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from deploy.fraud import HISTORY_EVENTS
 from deploy.local.stages import stages_of
 from deploy.local.state import ProcessState, read_state
@@ -191,8 +193,10 @@ def _train(
     pipeline = Pipeline(name=name, schema=schema, model=model, mapping=mapping)
     change = Change.CREATED
     if name in list_pipelines(settings.store):
-        same = read_pipeline(settings.store, name) == pipeline
-        change = Change.UNCHANGED if same else Change.UPDATED
+        known = read_pipeline(settings.store, name)
+        # A policy is somebody's decision, and no part of what bootstrap makes.
+        pipeline = msgspec.structs.replace(pipeline, retraining=known.retraining)
+        change = Change.UNCHANGED if known == pipeline else Change.UPDATED
     if change is not Change.UNCHANGED:
         write_pipeline(settings.store, pipeline)
     return _result(settings, pipeline, change)
