@@ -1,6 +1,5 @@
 """ADWIN fed by pieces: the stated rate whatever the pieces, each piece once, restarts, power."""
 
-import math
 import os
 from dataclasses import replace
 
@@ -14,15 +13,13 @@ from drift.alert_signals import Signal
 from drift.columns import ColumnSpec
 from drift.coverage import Coverage
 from drift.families import StatedRate
-from drift.fed_pieces import MAX_SOURCES, MAX_WINDOWS, FedPieces
 from drift.findings import Level, Subject
 from drift.levels import AlertBands
 from drift.mean_scale import MIN_ITEM_ROWS, RestlessError, measure_mean
-from drift.piece_items import item_parts, share_out
 from drift.piece_streams import PieceStreams, StreamAlarm, stream_signals
 from drift.reference import Reference, make_reference
 from drift.result import Result
-from drift.sketch import Sketch
+from drift.sketch import Sketch, SketchKey, decode_sketch
 from tests.unit.drift.piece_stream_rates import (
     CELLS,
     WINDOW_MS,
@@ -228,6 +225,53 @@ def test_rows_that_depend_get_items_that_are_worth_as_many_independent_rows() ->
         measure_mean(dependent, 0, 200)
 
 
+def test_a_heavy_tail_is_watched_by_bins_and_rare_values_that_are_not_far_by_their_mean() -> None:
+    rng = np.random.default_rng(17)
+    n = 10 * ROWS
+    score = np.where(rng.random(n) < 0.01, 0.5, 0.02) + 0.01 * rng.random(n)
+    columns = np.column_stack([stream("heavy amounts", n, 1, rng)[:, 0], score])
+    reference = reference_of(columns, rng)
+    window_rows = 10_000
+    amounts, scores = (measure_mean(reference, i, window_rows) for i in (0, 1))
+
+    assert amounts.scores is not None
+    assert amounts.scores[-1] == 0.0
+    assert abs(amounts.skewness) < 1.5
+    assert scores.scores is None
+    assert scores.spread == pytest.approx(columns[:, 1].std(), rel=1e-3)
+
+
+def test_twice_as_many_rare_high_scores_are_seen_though_they_share_a_bin_with_low_ones() -> None:
+    rng = np.random.default_rng(18)
+
+    def score(n: int, rate: float) -> Floats:
+        return np.asarray(np.where(rng.random(n) < rate, 0.5, 0.02) + 0.01 * rng.random(n))
+
+    reference = reference_of(score(100_000, 0.01)[:, None], rng)
+    rows = np.concatenate([score(100_000, 0.01), score(100_000, 0.02)])[:, None]
+    cutter, alarms = Pieces(reference, 10_000, rng), []
+    streams = PieceStreams(reference, rate=RATE, window_rows=10_000)
+    for window in np.split(rows, 20):
+        for _, piece in cutter.of_window(window):
+            alarms += streams.update(piece)
+
+    assert len(alarms) == 1
+    assert abs(alarms[0].change_point_ms / WINDOW_MS - 10) <= 1
+    assert alarms[0].result.effect == pytest.approx(0.0048, rel=0.5)
+
+
+def test_heavy_amounts_that_grow_by_a_third_are_seen() -> None:
+    rng = np.random.default_rng(19)
+    reference = reference_of(stream("heavy amounts", 10 * ROWS, 2, rng), rng)
+    rows = stream("heavy amounts", 20 * ROWS, 2, rng)
+    rows[10 * ROWS :, 1] *= 4 / 3
+
+    alarms = fed(new_streams(reference), pieces_of(reference, rows))
+
+    assert {alarm.column for alarm in alarms} == {1}
+    assert alarms[0].result.effect > 0
+
+
 # --- each piece once
 
 
@@ -252,62 +296,27 @@ def covering(piece: Sketch, first: int, more: int = 0) -> Sketch:
     return replace(piece, coverage=Coverage.of({source: [(max(0, begin + first), end + more)]}))
 
 
-def place(piece: Sketch, begin: int, end: int, *, window: int = 0, topic: str = "t") -> Sketch:
-    key = replace_key(piece, window)
-    return replace(key, coverage=Coverage.of({(topic, 0): [(begin, end)]}))
-
-
-def replace_key(piece: Sketch, window: int) -> Sketch:
-    from msgspec.structs import replace as replace_struct
-
-    return replace(piece, key=replace_struct(piece.key, window_start_ms=window))
-
-
-def a_piece() -> Sketch:
-    reference = normal_reference(1)
-    return pieces_of(reference, stream("normal", 100, 1, np.random.default_rng(0)))[0]
-
-
-def test_pieces_of_two_windows_answer_for_the_same_offsets_and_both_count() -> None:
-    piece, places = a_piece(), FedPieces()
-
-    assert places.take(place(piece, 0, 10, window=0)) is not None
-    assert places.take(place(piece, 0, 12, window=60_000)) is not None
-    assert places.take(place(piece, 10, 20, window=0)) is not None
-    assert places.take(place(piece, 11, 20, window=60_000)) is None
-    assert places.n_repeated == 1
-
-
-def test_a_piece_of_several_ranges_or_none_is_left_out() -> None:
-    piece, places = a_piece(), FedPieces()
-
-    assert places.take(replace(piece, coverage=Coverage())) is None
-    both = Coverage.of({("t", 0): [(0, 1)], ("t", 1): [(0, 1)]})
-    assert places.take(replace(piece, coverage=both)) is None
-    assert places.n_repeated == 2
-
-
-def test_what_is_remembered_is_bounded_and_what_was_forgotten_is_not_fed_again() -> None:
-    piece, places = a_piece(), FedPieces()
-    for window in range(MAX_WINDOWS + 5):
-        assert places.take(place(piece, 0, 10, window=window)) is not None
-    assert places.take(place(piece, 10, 20, window=3)) is None
-    assert places.take(place(piece, 10, 20, window=5)) is not None
-    for number in range(MAX_SOURCES + 5):
-        assert places.take(place(piece, 0, 10, topic=str(number))) is not None
-
-    state = places.state()
-
-    assert len(state) == MAX_SOURCES
-    assert max(len(windows) for _, _, windows in state) <= MAX_WINDOWS
-
-
 def test_a_piece_over_other_columns_is_refused() -> None:
     reference, other = normal_reference(3), normal_reference(3, seed=99)
     (piece,) = pieces_of(other, stream("normal", 20, 3, np.random.default_rng(0)))[:1]
 
     with pytest.raises(ValueError, match="other columns"):
         new_streams(reference).update(piece)
+
+
+def test_pieces_as_workers_publish_them_say_the_same_as_their_moments() -> None:
+    """Made by `Sketch.update` and read from their bytes."""
+    reference = normal_reference()
+    columns, rows = reference.columns, shifted(12, 1.0, first=6).astype(np.float32)
+    alarms, streams = [], new_streams(reference)
+    for begin in range(0, len(rows), 500):
+        start = begin // ROWS * WINDOW_MS
+        key = SketchKey("p", "1", start, start + WINDOW_MS, "", columns.fingerprint)
+        covers = Coverage.of({("topic", 0): [(begin, begin + 500)]})
+        piece = Sketch.empty(columns, key).update(columns, rows[begin : begin + 500], covers)
+        alarms += streams.update(decode_sketch(piece.encode(), columns))
+
+    assert [(each.column, each.change_point_ms // WINDOW_MS) for each in alarms] == [(1, 6)]
 
 
 # --- restarts
@@ -355,56 +364,6 @@ def test_a_state_of_other_options_or_of_no_streams_is_refused() -> None:
         PieceStreams.decode(data, reference, rate=StatedRate(100.0), window_rows=ROWS)
     with pytest.raises(ValueError, match="built with"):
         PieceStreams.decode(data, normal_reference(seed=98), rate=RATE, window_rows=ROWS)
-
-
-# --- the parts of a sum
-
-
-@given(
-    n=st.integers(1, 10_000),
-    had=st.integers(0, 99),
-    total=st.floats(-1e6, 1e6),
-    skewness=st.floats(-30, 30),
-)
-@settings(max_examples=100, deadline=None)
-def test_parts_are_of_the_item_size_and_add_up(
-    n: int, had: int, total: float, skewness: float
-) -> None:
-    n = max(n, 100 - had)
-    parts = item_parts(n, had, 100)
-
-    shares = share_out(total, parts, skewness, np.random.default_rng(n))
-
-    assert parts.sum() == n
-    assert parts[0] + had == 100
-    assert (parts[1:-1] == 100).all()
-    assert 0 <= parts[-1] < 100
-    assert np.isfinite(shares).all()
-    assert shares.sum() == pytest.approx(total, rel=1e-6, abs=1e-6 * n * 200)
-
-
-@pytest.mark.parametrize("skewness", [0.0, 2.0, -2.0])
-def test_parts_have_the_law_of_sums_of_rows(skewness: float) -> None:
-    """Drawn from totals of 4 items with the law of gammas: each as an item of its own, and no two
-    alike."""
-    rng = np.random.default_rng(20)
-    n, shape = 100, 4 / max(abs(skewness), 0.01) ** 2
-    sign, mean = math.copysign(1, skewness), math.sqrt(shape)
-    law = stats.gamma(100 * shape, scale=1 / mean)
-    totals = sign * (law_of_four(shape, rng) - 4 * n * mean)
-
-    items = np.array(
-        [share_out(total, np.array([n] * 4), skewness, rng) for total in totals.tolist()]
-    )
-
-    direct = stats.kstest(sign * items[:, 0] + n * mean, law.cdf)
-    assert direct.pvalue > 0.001
-    correlation = np.corrcoef(items.T)
-    assert np.abs(correlation - np.eye(4)).max() < 4 / math.sqrt(len(items))
-
-
-def law_of_four(shape: float, rng: np.random.Generator) -> Floats:
-    return np.asarray(rng.standard_gamma(400 * shape, size=4_000) / math.sqrt(shape))
 
 
 # --- signals
