@@ -17,7 +17,7 @@ from producers.replay import row_events
 from schemas.errors import ModelError
 from schemas.features import FeatureSchema
 from schemas.model import MANIFEST_FILE, REFERENCE_FILE, ModelManifest, read_manifest
-from schemas.pipeline import ColumnMapping
+from schemas.pipeline import ColumnMapping, write_pipeline
 from schemas.settings import Settings, load_settings
 from storage.model_store import ModelStore
 from thalweg.main import app
@@ -64,6 +64,18 @@ def test_bootstrapping_again_changes_nothing_and_elsewhere_gives_the_same_refere
     again = bootstrap_file(settings, file, MAPPING, name=None, replace=False)
     assert again.change is Change.UNCHANGED
     assert stored[0].read_bytes() == stored[1].read_bytes()
+
+
+def test_bootstrapping_again_keeps_the_pipeline_s_own_policy(tmp_path: Path) -> None:
+    file, settings = write_rows(tmp_path / "rows.csv"), settings_of(tmp_path / "data")
+    done = bootstrap_file(settings, file, MAPPING, name=None, replace=False)
+    own = msgspec.structs.replace(done.pipeline, retraining={"quorum": 2})
+    write_pipeline(settings.store, own)
+    assert bootstrap_file(settings, file, MAPPING, name=None, replace=False).pipeline == own
+    write_rows(file, 500)
+    again = bootstrap_file(settings, file, MAPPING, name=None, replace=True)
+    assert again.pipeline.retraining == {"quorum": 2}
+    assert again.pipeline.model != own.model
 
 
 def test_bootstrapping_again_gives_a_model_from_before_references_one(tmp_path: Path) -> None:
