@@ -15,16 +15,19 @@ from tests.fixtures.brokers import BrokerKind, default_kind
 
 
 class Stack:
-    """The command line on one data directory; `broker` is the kind that `up` starts."""
+    """The command line on one data directory; `broker` is the kind that `up` starts, `settings` are
+    variables of every command.
+    """
 
-    def __init__(self, data_dir: Path, broker: BrokerKind | None = None) -> None:
+    def __init__(self, data_dir: Path, broker: BrokerKind | None = None, **settings: str) -> None:
         self.data_dir = data_dir
+        self._settings = settings
         self._broker = broker or default_kind()
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "thalweg.main", *arguments]
         others = {key: value for key, value in os.environ.items() if not key.startswith("THALWEG_")}
-        environment = {"THALWEG_LOCAL__KAFKA_HEAP_MB": "384"}
+        environment = {"THALWEG_LOCAL__KAFKA_HEAP_MB": "384"} | self._settings
         if self._broker == "embedded":
             environment["KAFKA_HOME"] = ""
         return subprocess.run(
