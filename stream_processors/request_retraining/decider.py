@@ -114,10 +114,15 @@ class Decider:
             await self._decide(generation, only_if_open=True)
 
     def _may_ask(self) -> bool:
-        """Something is open, or quality alone can be a reason."""
+        """An alert of the champion is open, or quality alone can be a reason."""
+        definition = self._definition()
+        return definition.policy.severe_harm is not None or self._is_open(definition)
+
+    def _is_open(self, definition: Definition) -> bool:
+        """Alerts of a model that was replaced may stay open for ever."""
         assert self._now is not None
-        alone = self._definition().policy.severe_harm is not None
-        return alone or bool(self._now.history.state.signals)
+        signals = self._now.history.state.signals
+        return any(each.model_version == definition.champion for each in signals)
 
     async def _is_current(self, generation: int) -> bool:
         """Whether this worker is the one to decide; reads the topics after an assignment."""
@@ -177,7 +182,7 @@ class Decider:
             return
         assert self._now is not None
         history = self._now.history
-        idle = not decision.reasons[0].met and not history.state.signals
+        idle = not decision.reasons[0].met and not self._is_open(definition)
         if only_if_open and idle:
             return
         self._count(decision)

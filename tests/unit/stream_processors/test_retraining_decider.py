@@ -294,6 +294,16 @@ def test_a_draining_worker_publishes_nothing() -> None:
     assert len(world.requests) == 1
 
 
+def test_alerts_of_a_model_that_was_replaced_keep_nothing_open() -> None:
+    world = World()
+    old = an_alert("old", at_ms=START_MS, model_version="v0")
+    decider = world.decider()
+    world.bring(decider, world.open(old))
+    assert "1 of models other than v1" in world.decisions[0].reasons[0]
+    world.ticks(decider, 2 * 360)
+    assert len(world.decisions) == 1
+
+
 def test_a_severe_loss_alone_is_looked_for_only_where_the_policy_has_one() -> None:
     asked = []
 
