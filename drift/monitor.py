@@ -11,6 +11,7 @@ from drift.dependence import Customers, Repeats, dependent_test, plan_dependence
 from drift.e_detector import EDetector, ReferenceTooShortError
 from drift.entities import EntityTable
 from drift.families import StatedRate, notice
+from drift.moods import mood_of
 from drift.nulls import Nulls
 from drift.reference import MIN_WINDOWS, Reference
 from drift.result import Result
@@ -95,6 +96,10 @@ class WindowMonitor:
         ]
         self._independent = [i for i, plan in enumerate(self.plans) if plan.detector == INDEPENDENT]
         self._dependent = [i for i, plan in enumerate(self.plans) if plan.detector != INDEPENDENT]
+        self.moods = [
+            mood_of(columns.of(reference.blocks, i).astype(np.int64), plan)
+            for i, plan in enumerate(self.plans)
+        ]
         self.e_detector = _e_detector(reference, window_rows, rate)
 
     @property
@@ -126,6 +131,10 @@ class WindowMonitor:
         repeats = self._repeats(windows, entities)
         unknown = self.needs_entities and repeats is None and windows[0].any()
         results += self._test_dependent(windows, repeats, alpha)
+        results = [
+            (i, self.moods[i].allow(result) if result.detector == self.detector_of(i) else result)
+            for i, result in results
+        ]
         p = np.array([result.p_value for _, result in results])
         labels = [str(number) for number in range(len(results))]
         passed = {int(label) for label in notice(p, labels, self.rate.q_per_family).labels}
@@ -209,7 +218,7 @@ class WindowMonitor:
             # Where the reference's own windows vary, neighbouring windows share their mood: their
             # p-values do not add up.
             if result.detector == self.detector_of(column) != "window_scale":
-                p[column] = result.p_value
+                p[column] = self.moods[column].evidence(result)
         effects = [r.effect for c, r in results if r.detector == self.detector_of(c)]
         result = self.e_detector.update(
             p,
