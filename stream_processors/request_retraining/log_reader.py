@@ -8,7 +8,6 @@ import structlog
 from drift.policy_quality import MeasuredWindow, read_quality
 from drift.policy_state import DAY_MS, PolicyState, QualityReading
 from schemas.errors import TransientError
-from schemas.quality import Measured
 from schemas.retraining import RetrainingPolicy
 from storage.client import Client
 from storage.drift_queries import QualityMetric, newest_event_time, quality_history
@@ -55,21 +54,18 @@ class LogReader:
 
     def _ask(self, state: PolicyState, definition: Definition, now_ms: int) -> PolicyState:
         client, policy = self._connect(), definition.policy
-        newest = newest_event_time(client, self._pipeline, RECENT_S)
-        event_time_ms = max(state.event_time_ms, newest or state.event_time_ms)
-        state = replace(state, event_time_ms=event_time_ms)
-        baseline = definition.baseline
-        at_release = baseline.measures.get(policy.measure) if baseline is not None else None
-        if at_release is not None:
-            windows = quality_history(
-                client,
-                self._pipeline,
-                policy.measure,
-                model_version=definition.champion,
-                limit=MAX_WINDOWS,
-            )
-            quality = readings(windows, at_release, definition, event_time_ms, now_ms)
-            state = replace(state, quality=quality)
+        newest = newest_event_time(client, self._pipeline, RECENT_S) or 0
+        windows = quality_history(
+            client,
+            self._pipeline,
+            policy.measure,
+            model_version=definition.champion,
+            limit=MAX_WINDOWS,
+        )
+        reached = (each.window_end_ms for each in windows)
+        event_time_ms = max(state.event_time_ms, newest, *reached)
+        quality = readings(windows, definition, event_time_ms, now_ms)
+        state = replace(state, event_time_ms=event_time_ms, quality=quality)
         return self._with_labels(client, state, policy)
 
     def _with_labels(
@@ -93,17 +89,18 @@ class LogReader:
 
 def readings(
     windows: list[QualityMetric],
-    at_release: Measured,
     definition: Definition,
     event_time_ms: int,
     now_ms: int,
 ) -> tuple[QualityReading, ...]:
     """The loss that mature windows realised, and the one estimated for those that are not mature:
-    where labels have come, they are believed and the estimate is not.
+    where labels have come, they are believed and the estimate is not. Empty for a model of which
+    it is not known what it did at release.
     """
-    if at_release.value is None or at_release.standard_error is None:
+    policy, baseline = definition.policy, definition.baseline
+    at_release = baseline.measures.get(policy.measure) if baseline is not None else None
+    if at_release is None or at_release.value is None or at_release.standard_error is None:
         return ()
-    policy = definition.policy
     realised, estimated = [], []
     for each in windows:
         if each.maturity >= policy.min_maturity:

@@ -22,6 +22,7 @@ from schemas.drift_events import (
 )
 from schemas.errors import ConfigurationError
 from schemas.model import read_manifest
+from schemas.pipeline import read_pipeline, write_pipeline
 from schemas.quality import decode_quality
 from storage.client import connect
 from storage.drift_queries import recent_decisions, recent_requests
@@ -249,6 +250,24 @@ def test_a_budget_of_nothing_never_asks_and_says_so(world: World) -> None:
     world.start(budget_per_day="0")
     world.until_refused("budget (not met)", "labels (met)", "harm (met)", "quorum (met)")
     assert world.requests() == []
+
+
+def test_a_severe_loss_asks_without_an_alert_once_the_pipeline_s_own_policy_says_so(
+    world: World,
+) -> None:
+    """The concept changed and the features did not: no detector of features alerts."""
+    store, name = world.deployment.settings().store, world.deployment.name
+    world.label(loss=0.3)
+    world.start()
+    time.sleep(1.5)
+    assert list(world.told()) == []
+    rules = {"severe_harm": 0.1, "min_labelled_rows": 900}
+    pipeline = msgspec.structs.replace(read_pipeline(store, name), retraining=rules)
+    write_pipeline(store, pipeline)
+    until(lambda: bool(world.requests()), 30)
+    (request,) = world.requests()
+    assert (request.alert_ids, request.training_from_ms) == ((), CHANGE)
+    assert "which needs no quorum" in request.reason
 
 
 def test_an_alert_of_another_pipeline_or_model_is_no_reason(world: World) -> None:

@@ -1,5 +1,6 @@
 """What the log adds to a decision, and what a definition says."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from drift.policy_state import PolicyState
 from schemas.errors import ConfigurationError, TransientError
 from schemas.features import FeatureSchema
 from schemas.pipeline import Pipeline, pipeline_path, write_pipeline
-from schemas.quality import Measured
+from schemas.quality import ErrorLevel, Measured, QualityBaseline
 from schemas.retraining import RetrainingPolicy, RetrainingSettings
 from storage.drift_queries import QualityMetric
 from storage.model_store import ModelStore
@@ -20,8 +21,18 @@ from tests.unit.inference.models import write_model
 
 HOUR = 3_600_000
 SCHEMA = FeatureSchema.of_floats(["a"])
-AT_RELEASE = Measured(0.8, 0.0)
-DEFINITION = Definition("v1", RetrainingPolicy(min_maturity=0.8), None)
+
+
+def a_definition(at_release: Measured) -> Definition:
+    errors = ErrorLevel(rate=0.1, block=32, block_std=1.0, skewness=0.0, n_rows=100)
+    measures = {"average_precision": at_release}
+    baseline = QualityBaseline(
+        threshold=0.5, n_rows=100, n_positive=50, errors=errors, measures=measures
+    )
+    return Definition("v1", RetrainingPolicy(min_maturity=0.8), baseline)
+
+
+DEFINITION = a_definition(Measured(0.8, 0.0))
 
 
 def a_window(hour: int, **changed: Any) -> QualityMetric:
@@ -49,7 +60,7 @@ def test_labels_are_believed_before_estimates() -> None:
     right = {"estimate": 0.75, "estimate_error": 0.01}
     windows = [a_window(i, **mature, **wrong) for i in range(5)]
     windows += [a_window(i, **right, realised=0.0, realised_error=0.01) for i in range(5, 8)]
-    realised, estimated = readings(windows, AT_RELEASE, DEFINITION, 8 * HOUR, 0)
+    realised, estimated = readings(windows, DEFINITION, 8 * HOUR, 0)
     assert realised.realised
     assert realised.loss == pytest.approx(0.0)
     assert not estimated.realised
@@ -59,9 +70,10 @@ def test_labels_are_believed_before_estimates() -> None:
 
 def test_a_window_or_a_release_without_a_measure_or_its_error_says_nothing() -> None:
     blank = [a_window(0, maturity=1.0), a_window(1), a_window(2, estimate=0.3)]
-    assert readings(blank, AT_RELEASE, DEFINITION, HOUR, 0) == ()
+    assert readings(blank, DEFINITION, HOUR, 0) == ()
     good = [a_window(0, maturity=1.0, realised=0.1, realised_error=0.1)]
-    assert readings(good, Measured(None, None), DEFINITION, HOUR, 0) == ()
+    assert readings(good, a_definition(Measured(None, None)), HOUR, 0) == ()
+    assert readings(good, replace(DEFINITION, baseline=None), HOUR, 0) == ()
 
 
 def test_a_log_that_does_not_answer_is_not_known_and_one_that_refuses_is_an_error() -> None:
