@@ -156,10 +156,13 @@ class DriftDetector:
         if generation != self._membership.generation():
             return None  # a batch of an assignment that is over
         if generation != self._generation:
+            self._open, self._generation = None, generation
+        # A static member has the same generation before and after its partitions are assigned.
+        owns = self._membership.owns(self._place.sketches)
+        if not owns:
             self._open = None
-            self._generation = generation
-            if self._membership.owns(self._place.sketches):
-                self._open = await asyncio.to_thread(self._restore)
+        elif self._open is None:
+            self._open = await asyncio.to_thread(self._restore)
         return self._open
 
     def _restore(self) -> OpenWindows:
