@@ -17,6 +17,7 @@ _UNITS = {
     "domain_classifier": "explained",
     "adwin": "mean",
     "cusum": "mean",
+    "release_test": "difference",
     "page_hinkley": "mean",
     "kolmogorov_smirnov": "distance",
 }

@@ -68,3 +68,23 @@ def _time(ms: int) -> str:
 
 def _p(result: Result) -> str:
     return "" if result.p_value >= 1 else f" (p {result.p_value:.1g})"
+
+
+def quality_sentence(
+    name: str,
+    result: Result,
+    at_release: float,
+    window: tuple[int, int],
+    change_ms: int | None,
+) -> str:
+    """Of a measure on labelled rows, `result.effect` away from what it was `at_release`."""
+    way = "rose" if result.effect > 0 else "fell"
+    words = f"{name.replace('_', ' ')} {way} from {at_release:.3g} at release to"
+    words += f" {at_release + result.effect:.3g}"
+    begin, end = _time(window[0]), _time(window[1])
+    end = end.removeprefix(begin[:11])
+    since = "" if change_ms is None else f", probably since {_time(change_ms)}"
+    return (
+        f"{words} on {result.n_window:,} labelled rows, seen in {begin} to {end} UTC"
+        f"{_p(result)}{since}"
+    )

@@ -19,7 +19,7 @@ class Measured(msgspec.Struct, frozen=True):
 
 
 class ErrorLevel(msgspec.Struct, frozen=True, kw_only=True):
-    """How the rows' errors (decision is not label) ran: what a CUSUM of errors is held against.
+    """How errors (decision is not label), or positives, ran: what a CUSUM is held against.
 
     `rate` is the mean per row, `block_std` and `skewness` are of the sums of `block` rows in order,
     measured on `n_rows` (`drift.stream.baseline.Baseline`).
@@ -70,6 +70,7 @@ Calibration: TypeAlias = IdentityCalibration | PlattCalibration | IsotonicCalibr
 class QualityBaseline(msgspec.Struct, frozen=True, kw_only=True):
     """What a model did on the rows that training held out, decided at `threshold`.
 
+    `errors` and `positives` tell how both ran through the rows: fraud comes in runs.
     `measures` are by the names of `drift.quality.metrics.METRICS`. `calibration` is None where the
     rows have too few of a class to calibrate on: then there is no estimate without labels. These
     rows also stopped the training, set the threshold and calibrated the network, so that the
@@ -84,12 +85,26 @@ class QualityBaseline(msgspec.Struct, frozen=True, kw_only=True):
     errors: ErrorLevel
     measures: dict[str, Measured]
     calibration: Calibration | None = None
+    n_flagged: int = 0
+    positives: ErrorLevel | None = None
 
     def __post_init__(self) -> None:
         _check(0 <= self.n_positive <= self.n_rows, "n_positive is not in 0..n_rows")
         _check(self.n_rows >= 1, "a baseline has at least one row")
-        _check(0 < self.errors.rate < 1, "the rate of errors is not between 0 and 1")
-        _check(self.errors.block >= 1 and self.errors.block_std > 0, "a block has no spread")
+        _check(0 <= self.n_flagged <= self.n_rows, "n_flagged is not in 0..n_rows")
+        for level in (self.errors, self.positives or self.errors):
+            _check(0 < level.rate < 1, "a rate is not between 0 and 1")
+            _check(level.block >= 1 and level.block_std > 0, "a block has no spread")
+
+    @property
+    def dispersion(self) -> float:
+        """How many rows say as much about errors as one independent row would, at least 1."""
+        return _dispersion(self.errors)
+
+    @property
+    def label_dispersion(self) -> float:
+        """... about the rate of positives."""
+        return 1.0 if self.positives is None else _dispersion(self.positives)
 
     @property
     def label_rate(self) -> float:
@@ -109,6 +124,10 @@ def decode_quality(data: bytes) -> QualityBaseline:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"not the quality of a model: {error}") from error
     return baseline
+
+
+def _dispersion(level: ErrorLevel) -> float:
+    return max(1.0, level.block_std**2 / (level.block * level.rate * (1 - level.rate)))
 
 
 def _rises(values: tuple[float, ...]) -> bool:

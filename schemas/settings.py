@@ -166,6 +166,34 @@ class DriftSettings(Section):
     """Windows without significance after which an alert is resolved."""
 
 
+class QualitySettings(Section):
+    """Live quality: when it is measured, when a window is judged, what wrong decisions cost."""
+
+    interval_s: float = Field(default=60.0, ge=0.1, le=86_400)
+    """How often the windows that new predictions or labels touched are measured."""
+    window_s: int = Field(default=0, ge=0, le=31 * 86_400)
+    """Width of a window in event time; 0 is that of drift, so that both tell of the same windows.
+
+    Choose it wide enough for some tens of positives, or every measure is mostly chance.
+    """
+    maturity: float = Field(default=0.8, gt=0, le=1)
+    """A window is judged, once, when this share of its rows has a label. Labels that come early
+    are seldom a fair sample: fraud is reported, honesty is not."""
+    min_rows: int = Field(default=200, ge=1, le=10_000_000)
+    """... and at least so many; windows of fewer rows are measured and not judged."""
+    max_rows: int = Field(default=200_000, ge=1000, le=10_000_000)
+    """Rows that are read at once; of a larger window a random sample of about so many is measured,
+    always the same by event id."""
+    cost_missed: float = Field(default=1.0, ge=0, le=1e12)
+    """Cost of a positive that was not flagged, in your unit of money."""
+    cost_missed_share: float = Field(default=0.0, ge=0, le=1e6)
+    """... and this share of its amount; needs `amount_feature`."""
+    cost_false_alarm: float = Field(default=1.0, ge=0, le=1e12)
+    """Cost of a flag on a negative."""
+    amount_feature: str = ""
+    """The feature that is the amount of an event."""
+
+
 class LoggingSettings(Section):
     """Where log lines go and what they look like."""
 
@@ -224,6 +252,7 @@ class Settings(Section):
     scoring: ScoringSettings = ScoringSettings()
     log: LogSettings = LogSettings()
     drift: DriftSettings = DriftSettings()
+    quality: QualitySettings = QualitySettings()
     retraining: RetrainingSettings = RetrainingSettings()
     logging: LoggingSettings = LoggingSettings()
     local: LocalSettings = LocalSettings()

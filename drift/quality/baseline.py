@@ -50,7 +50,9 @@ def measure_baseline(
         threshold=threshold,
         n_rows=len(labels),
         n_positive=quality.n_positive,
-        errors=_error_level(flagged != (labels > 0.5)),
+        n_flagged=int(flagged.sum()),
+        errors=_level(flagged != (labels > 0.5)),
+        positives=_level(labels > 0.5),
         measures={
             name: Measured(_finite(each.value), _finite(each.standard_error))
             for name, each in quality.metrics.items()
@@ -78,24 +80,25 @@ def error_baseline(baseline: QualityBaseline) -> Baseline:
     return Baseline(errors.block, errors.rate, errors.block_std, errors.skewness, errors.n_rows)
 
 
-def _error_level(wrong: npt.NDArray[np.bool_]) -> ErrorLevel:
+def _level(happened: npt.NDArray[np.bool_]) -> ErrorLevel:
     """Measured on the rows' own order, for errors come in runs; at least as spread as the binomial.
 
     The rate has half an error and half a hit added (Krichevsky and Trofimov): that none of 200 rows
     was wrong does not make the first error to come an impossible one.
     """
-    rate = (float(wrong.sum()) + 0.5) / (len(wrong) + 1)
+    n = len(happened)
+    rate = (float(happened.sum()) + 0.5) / (n + 1)
     try:
-        measured = Baseline.measure(wrong.astype(np.float64))
+        measured = Baseline.measure(happened.astype(np.float64))
     except ValueError:  # fewer rows than two blocks
-        measured = Baseline.of_rate(rate, block=32, n_rows=len(wrong))
-    independent = Baseline.of_rate(rate, block=measured.block, n_rows=len(wrong))
+        measured = Baseline.of_rate(rate, block=32, n_rows=n)
+    independent = Baseline.of_rate(rate, block=measured.block, n_rows=n)
     return ErrorLevel(
         rate=rate,
         block=measured.block,
         block_std=max(measured.block_std, independent.block_std),
         skewness=max(measured.skewness, independent.skewness),
-        n_rows=len(wrong),
+        n_rows=n,
     )
 
 

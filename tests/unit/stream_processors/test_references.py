@@ -6,7 +6,8 @@ import pytest
 
 from schemas.model import MANIFEST_FILE, REFERENCE_FILE, read_manifest
 from storage.model_store import ModelStore
-from stream_processors.references import LOOK_AGAIN_S, References
+from stream_processors.model_files import LOOK_AGAIN_S
+from stream_processors.references import References
 
 
 class Clock:
