@@ -18,10 +18,11 @@ from drift.stream.history import History
 # size are fed at the scale of those, so that one table of delta serves them all.
 SCALE = math.sqrt(32)
 
-# False alarms per million blocks of independent normal rows at each delta, over 1 to 23 million
+# False alarms per million blocks of independent normal rows at each delta, over 1 to 143 million
 FALSE_ALARMS = (
-    (1e-4, 0.22),
-    (1e-3, 6.3),
+    (1e-4, 0.36),
+    (3e-4, 1.76),
+    (1e-3, 7.0),
     (3e-3, 31.5),
     (1e-2, 123.0),
     (3e-2, 489.0),

@@ -220,8 +220,10 @@ SHIFTS = (0.1, 0.25, 0.5, 1.0)
 
 def main() -> None:
     long = bool(os.environ.get("DRIFT_LONG"))
-    print("| rows | columns | window | watched | windows | stated | alarms | realised/stated |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(
+        "| rows | columns | window | watched | windows | ARL0 | stated | alarms | realised/stated |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     for cell in CELLS:
         if len(sys.argv) > 1 and cell.kind not in sys.argv[1:]:
             continue
@@ -229,7 +231,7 @@ def main() -> None:
         count = count_alarms(replace(cell, n_references=n_references), seed=7)
         print(
             f"| {cell.kind} | {cell.n_columns} | {cell.window_rows:,} | {count.watched:.0%} |"
-            f" {n_references * cell.n_windows:,} | {count.stated:.0f} | {count.n_alarms} |"
+            f" {n_references * cell.n_windows:,} | {cell.arl0:.0f} | {count.stated:.0f} | {count.n_alarms} |"
             f" {count.ratio:.2f} |",
             flush=True,
         )
