@@ -231,8 +231,8 @@ def main() -> None:
         count = count_alarms(replace(cell, n_references=n_references), seed=7)
         print(
             f"| {cell.kind} | {cell.n_columns} | {cell.window_rows:,} | {count.watched:.0%} |"
-            f" {n_references * cell.n_windows:,} | {cell.arl0:.0f} | {count.stated:.0f} | {count.n_alarms} |"
-            f" {count.ratio:.2f} |",
+            f" {n_references * cell.n_windows:,} | {cell.arl0:.0f} |"
+            f" {count.stated:.0f} | {count.n_alarms} | {count.ratio:.2f} |",
             flush=True,
         )
     if len(sys.argv) > 1:
