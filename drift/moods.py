@@ -42,13 +42,15 @@ class Mood:
     from the reference, beyond chance.
 
     `psi` bounds it where quarters lie apart, else 0; `doubt` is what may hide where they do not,
-    else 0. `df` and `dispersion` are of the column's test: what a row is worth there.
+    else 0. `df` and `dispersion` are of the column's test: what a row is worth there. `p_value` is
+    that of quarters that lie so far apart.
     """
 
     psi: float
     doubt: float
     df: int
     dispersion: float
+    p_value: float
 
     @property
     def seen(self) -> bool:
@@ -90,19 +92,20 @@ def mood_of(block_counts: Counts, plan: Plan) -> Mood:
     df = max(1, groups.shape[1] - 1)
     dispersion = max(1.0, plan.dispersion)
     if length == 0 or groups.shape[1] < 2:
-        return Mood(0.0, 0.0, df, dispersion)
+        return Mood(0.0, 0.0, df, dispersion, 1.0)
     quarters = groups[len(groups) - QUARTERS * length :].reshape(QUARTERS, length, -1).sum(axis=1)
     n = float(quarters[0].sum())
     expected = quarters.mean(axis=0)
     scaled = (quarters - expected) / np.sqrt(np.maximum(expected, 1e-12))
     x2, free = float((scaled * scaled).sum()), QUARTERS - 1
-    if float(chdtrc(free * df, x2 / dispersion)) > SEEN:
+    p_value = float(chdtrc(free * df, x2 / dispersion))
+    if p_value > SEEN:
         most = free * df / float(chdtri(free * df, 1.0 - DOUBT))
-        return Mood(0.0, (most - 1.0) * df * dispersion / n, df, dispersion)
+        return Mood(0.0, (most - 1.0) * df * dispersion / n, df, dispersion, p_value)
     freedom = free * min(effective_df(scaled.T @ scaled / free), float(df))
     most = x2 / free * freedom / float(chdtri(freedom, 1.0 - BOUND))
     psi = max(0.0, most - df * dispersion) / n
-    return Mood(psi, 0.0, df, max(dispersion, _of_windows(plan)))
+    return Mood(psi, 0.0, df, max(dispersion, _of_windows(plan)), p_value)
 
 
 def _grouped(block_counts: Counts, plan: Plan) -> Floats:

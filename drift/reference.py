@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from drift.binning import DEFAULT_BINS, bin_columns
 from drift.columns import Columns, ColumnSpec, Counts, Kind, Matrix
 from drift.customers import CustomerMoments, customer_moments
+from drift.dependence import plan_dependence
 from drift.entities import hash_entities
+from drift.moods import mood_of
 from drift.season import HOUR_MS, WEEK_HOURS, Season, make_season
 from drift.summary import Summary, summarise
 
@@ -26,6 +28,9 @@ MIN_WINDOWS = 10
 MIN_BLOCKS = 50
 """e-SR with a reference of one window raised 42 false alarms per 1,000 (0.5 with ten); the block
 test's covariance needs 50 blocks."""
+
+MOOD_WARNS = 0.001
+"""Chance, all columns together, that a reference of a steady stream is said to have moods."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +88,11 @@ class Reference:
 
     def warnings(self, window_rows: int) -> tuple[str, ...]:
         """Sentences on what this reference is too short or too poor for; empty when it is fine."""
-        found = [*self._length_warnings(window_rows), *self._column_warnings()]
+        found = [
+            *self._length_warnings(window_rows),
+            *self._column_warnings(),
+            *self._mood_warnings(window_rows),
+        ]
         if self.customers is not None and self.customers.n_entities < MIN_BLOCKS:
             found.append(
                 f"the reference has {self.customers.n_entities} entities, under {MIN_BLOCKS}: the"
@@ -124,6 +133,27 @@ class Reference:
         if absent:
             found.append(f"always missing in the reference: {_list(absent)}")
         return found
+
+    def _mood_warnings(self, window_rows: int) -> list[str]:
+        """Columns that move for longer than windows; quarters of too few rows cannot say it."""
+        if len(self.blocks) < MIN_BLOCKS or self.n < MIN_WINDOWS * window_rows:
+            return []
+        bounds = {}
+        for i, column in enumerate(self.columns):
+            counts = self.columns.of(self.blocks, i).astype(np.int64)
+            ordered = column.kind is not Kind.CATEGORY
+            mood = mood_of(counts, plan_dependence(counts, window_rows, ordered=ordered))
+            if mood.seen and mood.p_value < MOOD_WARNS / len(self.columns):
+                bounds[column.name] = mood.psi
+        if not bounds:
+            return []
+        names = [f"{name} {bounds[name]:.2g}" for name in sorted(bounds, key=lambda n: -bounds[n])]
+        said = (
+            "quarters of the reference lie further apart than chance: give it more time than its"
+            " features look back, several times as much; changes below about these PSIs are taken"
+            f" for moods: {_list(names)}"
+        )
+        return [said]
 
 
 def make_reference(

@@ -206,9 +206,7 @@ def main(arguments: Sequence[str]) -> int:
         "window_hours": options.window_hours,
         "arl0": options.arl0,
     }
-    print(
-        "| seed | events | windows | stated | notices | by | alerts |\n|---|---|---|---|---|---|---|"
-    )
+    print("| seed | events | windows | stated | notices | by | alerts |\n" + "|---" * 7 + "|")
     n_windows, n_notices, n_alerts = 0, 0, 0
     for seed in options.seeds:
         run = watch(FraudStream(seed=seed), n_events=options.events, **sizes)
