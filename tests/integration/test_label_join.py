@@ -360,3 +360,43 @@ def test_a_model_that_goes_wrong_is_told_once_and_again_when_it_is_right(
 def right(index: int) -> int:
     """As the model learned it: the sum of the features decides."""
     return int(sum((index * 7 + column) % 11 - 5.0 for column in range(5)) > 0)
+
+
+def test_killed_workers_leave_every_alert_opened_and_resolved_and_every_window_measured(
+    labels: Labels, client: Client
+) -> None:
+    """Messages may be told again, under the same ids; none is left open by a death."""
+    deployment = labels.deployment
+    for stage in ("score", "log"):
+        deployment.start(stage, **FAST).wait_ready()
+    deployment.send(20_000)
+    deployment.wait_for_log()
+    worker = deployment.start("join", **FAST)
+    worker.wait_ready()
+    chance = random.Random(4)
+    for part in range(10):
+        for index in range(2000 * part, 2000 * (part + 1)):
+            labels.send(index, wrong(index) if part in (3, 4, 5) else right(index))
+        labels.flush()
+        time.sleep(chance.uniform(0, 1.5))
+        worker.kill()
+        worker = deployment.start("join", **FAST)
+        worker.wait_ready()
+    labels.wait()
+    wait_until_measured(client, labels, 20)
+
+    def settled() -> bool:
+        # the last window is not closed: no event has passed its end
+        latest = latest_alerts(client, deployment.name)
+        return bool(latest) and all(each.state is AlertState.RESOLVED for each in latest)
+
+    until(settled, 60)
+    by_id: dict[str, list[AlertState]] = {}
+    for alert in told(labels):
+        by_id.setdefault(alert.alert_id, []).append(alert.state)
+    for states in by_id.values():
+        assert {AlertState.OPENED, AlertState.RESOLVED} <= set(states)
+        assert states[-1] is AlertState.RESOLVED
+    logged = {each.alert_id for each in latest_alerts(client, deployment.name)}
+    assert logged == set(by_id)
+    assert worker.stop() == 0
