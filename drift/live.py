@@ -16,6 +16,7 @@ from drift.families import StatedRate
 from drift.findings import Level, Subject
 from drift.history import History
 from drift.levels import AlertBands
+from drift.live_streams import LiveStreams, stronger
 from drift.monitor import Tested, WindowMonitor, WindowVerdict
 from drift.multivariate import MIN_ROWS
 from drift.nulls import Nulls
@@ -34,8 +35,9 @@ MIN_ENTRIES = 4
 """A change point is looked for once there are so many."""
 SAMPLES = "all features"
 """What the domain classifier's finding is named."""
-FAMILIES = 4
-"""Window tests, e-SR, the domain classifier, and the quality of labelled rows (its own stage)."""
+FAMILIES = 5
+"""Window tests, e-SR, ADWIN, the domain classifier, and the quality of labelled rows (its own
+stage)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class _State(msgspec.Struct, frozen=True):
     history: bytes
     spans: list[int]
     starts: list[int]
+    streams: bytes = b""
 
 
 class VersionWatch:
@@ -108,12 +111,17 @@ class VersionWatch:
         self._sample_test = SampleTest.of_sample(reference.sample[:, :-1], self._rate)
         self._book = AlertBook(pipeline, version, options.rules)
         self._history = History(HISTORY_ENTRIES)
+        self._streams = LiveStreams(reference, self._rate)
         if state is not None:
             self._restore(state)
 
     @property
     def open_alerts(self) -> tuple[DriftAlert, ...]:
         return self._book.open_alerts
+
+    def feed(self, piece: Sketch) -> None:
+        """Take a piece of an open window; each once, in the order of their topic."""
+        self._streams.feed(piece)
 
     def close(self, window: Window, sketch: Sketch) -> Checked:
         """Test a window; nothing is told of one that was told before."""
@@ -125,14 +133,18 @@ class VersionWatch:
             return Checked(None)
         monitor = self._monitor(sketch.n)
         verdict = self._with_size(monitor.check(counts, sketch.entities), monitor)
-        signals = list(signals_of(verdict, self._names, self._subjects, self._options.bands))
+        self._streams.begin(monitor_size(sketch.n))
+        about = self._names, self._subjects, self._options.bands
+        raised = self._streams.signals(window.start_ms, *about)
+        signals = stronger(signals_of(verdict, *about), raised)
         together = self._check_sample(sketch.sample, monitor, window)
         if together is not None:
             level = self._options.bands.level(Subject.MULTIVARIATE, together)
             signals.append(Signal(Subject.MULTIVARIATE, SAMPLES, level, together))
         told = [self._explained(signal, monitor, window) for signal in signals]
         alerts = self._book.close(window, told)
-        return Checked(verdict, tuple(self._answers(verdict, together)), alerts)
+        answers = [*self._answers(verdict, together), *map(_answer_of, raised)]
+        return Checked(verdict, tuple(answers), alerts)
 
     def retire(self, at_ms: int) -> tuple[DriftAlert, ...]:
         """Resolve what is open: the version does not serve any more."""
@@ -149,6 +161,7 @@ class VersionWatch:
                 history.totals.astype(np.int64).tobytes(),
                 history.spans.tolist(),
                 history.starts.tolist(),
+                self._streams.encode(),
             )
         )
 
@@ -167,13 +180,14 @@ class VersionWatch:
             totals = np.frombuffer(state.history, dtype=np.int64).reshape(len(state.spans), -1)
             spans, starts = np.array(state.spans), np.array(state.starts)
             self._history = History(HISTORY_ENTRIES, totals.copy(), spans, starts)
+        self._streams = LiveStreams(self.reference, self._rate, state.streams)
 
     def _monitor(self, n_rows: int) -> WindowMonitor:
         """For windows of about so many rows: what a reference asks for depends on their number.
 
         All of them add to the evidence of one e-detector, which is the first one's.
         """
-        size = 1 << round(np.log2(n_rows))
+        size = monitor_size(n_rows)
         monitor = self._monitors.get(size)
         if monitor is None:
             monitor = WindowMonitor(self.reference, size, rate=self._rate, nulls=self._nulls)
@@ -204,8 +218,8 @@ class VersionWatch:
 
     def _explained(self, signal: Signal, monitor: WindowMonitor, window: Window) -> Signal:
         """With a change point and words."""
-        change = None
-        if signal.name in self._names:
+        change = signal.change_point_ms
+        if change is None and signal.name in self._names:
             index = self._change_index(self._names.index(signal.name), monitor)
             change = None if index is None else int(self._history.starts[index])
         bounds = window.start_ms, window.end_ms
@@ -253,6 +267,15 @@ class VersionWatch:
     def _leveled(self, subject: Subject, name: str, result: Result, *, noticed: bool) -> Answer:
         level = self._options.bands.level(subject, result) if noticed else None
         return Answer(subject, name, result, level)
+
+
+def monitor_size(n_rows: int) -> int:
+    """The power of two next to `n_rows`: windows of about so many rows are judged alike."""
+    return 1 << round(float(np.log2(n_rows)))
+
+
+def _answer_of(signal: Signal) -> Answer:
+    return Answer(signal.subject, signal.name, signal.result, signal.level)
 
 
 def _generator(seed: int, start_ms: int) -> np.random.Generator:

@@ -86,7 +86,10 @@ class OpenWindows:
         self.windows.feed(source, np.empty(0, dtype=np.int64), now_ms)
 
     def add(self, piece: Sketch, place: int, now_ms: int) -> bool:
-        """Take a piece; False when its window had closed. `now_ms`: when the broker took it."""
+        """Take a piece; False when its window had closed. `now_ms`: when the broker took it.
+
+        A piece from `position` on is new; one before it was new to a predecessor.
+        """
         if place < self._next:
             return False
         self._next = place + 1

@@ -52,6 +52,8 @@ def _moved(subject: Subject, name: str, result: Result) -> str:
             f" {min(result.statistic, 1e6):,.0f}{' and more' if result.statistic > 1e6 else ''}"
             f" (alarm at {result.threshold:,.0f}; PSI {result.effect:.2f} since then)"
         )
+    elif result.detector == "adwin":
+        size = f"the mean {'rose' if result.effect > 0 else 'fell'} by {abs(result.effect):.3g}"
     else:
         size = f"moved, PSI {result.effect:.2f} beyond chance"
     return f"{what}: {size}"

@@ -200,7 +200,11 @@ class DriftDetector:
                 self._fed_ms[source] = found[-1].appended_ms
                 self._held_ms.pop(source, None)
             for each in found:
-                n_pieces += opened.add(each.piece, each.place, each.appended_ms)
+                is_new = each.place >= opened.position
+                taken = opened.add(each.piece, each.place, each.appended_ms)
+                if taken and is_new:
+                    self._watchers.feed(each.piece)
+                n_pieces += taken
         return n_pieces
 
     def _decoded(self, messages: Iterable[Message]) -> list["_Found"]:

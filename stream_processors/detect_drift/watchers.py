@@ -42,6 +42,12 @@ class Watchers:
         self._watches: dict[Key, VersionWatch] = {}
         self._quiet: dict[Key, int] = {}
 
+    def feed(self, piece: Sketch) -> None:
+        """A piece that was not seen before, of a window that is open."""
+        watch = self._watch((piece.key.model_version, piece.key.segment))
+        if watch is not None and piece.key.columns == watch.reference.columns.fingerprint:
+            watch.feed(piece)
+
     def close(self, window: Window, sketches: Mapping[Key, Sketch]) -> dict[Key, Checked]:
         """What the window says of each version and segment that had rows in it."""
         checked = {}
