@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 MAX_TRIES = 5
 RETRY_S = 0.2
+EXPIRING = ("prediction_log", "prediction_events", "label_log")
+"""The tables that the retention is for."""
 
 VERSIONS = """
 CREATE TABLE IF NOT EXISTS schema_migrations
@@ -125,19 +127,24 @@ def _apply_missing(client: Client) -> list[int]:
 
 
 def _apply_retention(client: Client, days: int) -> None:
-    """Expire by append time: event time may be years ago, and its rows would go at once."""
-    ((definition,),) = client.query(
-        "SELECT create_table_query FROM system.tables "
-        "WHERE database = currentDatabase() AND name = 'prediction_log'"
-    )
-    found = re.search(r"TTL toDateTime\(append_time\) \+ toIntervalDay\((\d+)\)", definition)
-    current = int(found[1]) if found else 0
-    if days == current:
-        return
-    if days == 0:
-        client.command("ALTER TABLE prediction_log REMOVE TTL")
-    else:
-        client.command(
-            f"ALTER TABLE prediction_log MODIFY TTL toDateTime(append_time) + INTERVAL {days} DAY"
+    """Expire by append time: event time may be years ago, and its rows would go at once.
+
+    A label is appended after its prediction, or waits for it: it goes no sooner.
+    """
+    for table in EXPIRING:
+        ((definition,),) = client.query(
+            "SELECT create_table_query FROM system.tables "
+            "WHERE database = currentDatabase() AND name = {table:String}",
+            {"table": table},
         )
-    log.info("retention_changed", days=days, days_before=current)
+        found = re.search(r"TTL toDateTime\(append_time\) \+ toIntervalDay\((\d+)\)", definition)
+        current = int(found[1]) if found else 0
+        if days == current:
+            continue
+        if days == 0:
+            client.command(f"ALTER TABLE {table} REMOVE TTL")
+        else:
+            client.command(
+                f"ALTER TABLE {table} MODIFY TTL toDateTime(append_time) + INTERVAL {days} DAY"
+            )
+        log.info("retention_changed", table=table, days=days, days_before=current)

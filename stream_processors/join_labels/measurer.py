@@ -59,7 +59,9 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
+class Batch:
+    """Windows that are read at once; one row in `share` of them."""
+
     starts_ms: list[int]
     share: int
 
@@ -89,12 +91,12 @@ class Measurer:
         counts = count_rows(
             client, options.pipeline, touched.starts_ms, window_ms=options.window_ms
         )
-        for batch in _batches(counts, options.max_rows):
+        for batch in batches(counts, options.max_rows):
             self._measure(client, batch, touched.now_ms)
         reached_ms = max(before.reached_ms, touched.reached_ms or before.reached_ms)
         return Progress(max(0, touched.now_ms - options.settle_ms), reached_ms)
 
-    def _measure(self, client: Client, batch: _Batch, now_ms: int) -> None:
+    def _measure(self, client: Client, batch: Batch, now_ms: int) -> None:
         options = self._options
         rows = scored_rows(
             client,
@@ -195,21 +197,21 @@ def estimated(rows: ScoredRows, baseline: QualityBaseline, costs: Costs) -> Mapp
     return quality.metrics
 
 
-def _batches(counts: Mapping[int, int], max_rows: int) -> Iterator[_Batch]:
+def batches(counts: Mapping[int, int], max_rows: int) -> Iterator[Batch]:
     """Windows in order, together at most about `max_rows` rows; a larger one alone, by a sample."""
     starts: list[int] = []
     n_rows = 0
     for start_ms, n in sorted(counts.items()):
         if starts and (n_rows + n > max_rows or len(starts) == MAX_RANGES):
-            yield _Batch(starts, 1)
+            yield Batch(starts, 1)
             starts, n_rows = [], 0
         if n > max_rows:
-            yield _Batch([start_ms], -(-n // max_rows))
+            yield Batch([start_ms], -(-n // max_rows))
             continue
         starts.append(start_ms)
         n_rows += n
     if starts:
-        yield _Batch(starts, 1)
+        yield Batch(starts, 1)
 
 
 def _windows(rows: ScoredRows) -> Iterator[tuple[int, ScoredRows]]:
