@@ -14,7 +14,7 @@ from schemas.frames import Frame
 from schemas.settings import ClickHouseSettings
 from storage import queries
 from storage.client import Client, connect
-from storage.migrate import migrate, migrations
+from storage.migrate import EXPIRING, migrate, migrations
 from storage.prediction_log import PredictionLog
 from storage.reconcile import Interval, SourcePartition, compact_coverage, read_coverage
 from tests.fixtures.clickhouse import ClickHouseServer
@@ -60,9 +60,12 @@ def test_processes_that_migrate_at_once_all_succeed(database: ClickHouseSettings
     assert [version for (version,) in done] == ALL_VERSIONS
 
 
-def test_retention_follows_the_setting(client: Client, database: ClickHouseSettings) -> None:
+@pytest.mark.parametrize("table", EXPIRING)
+def test_retention_follows_the_setting(
+    client: Client, database: ClickHouseSettings, table: str
+) -> None:
     def ttl() -> bool:
-        definition = client.query("SHOW CREATE TABLE prediction_log")[0][0]
+        definition = client.query(f"SHOW CREATE TABLE {table}")[0][0]
         return "TTL toDateTime(append_time) + toIntervalDay(" in definition
 
     assert not ttl()
