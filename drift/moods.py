@@ -26,8 +26,7 @@ SEEN = 0.05
 
 BOUND = 0.01
 """Chance that the variance of moods is more than its bound. Four quarters show little of it: the
-bound is 4 to 25 times what was seen. With 0.05 a reference of 40 days had 7 times the stated rate
-(windows of 6 hours)."""
+bound is 4 to 25 times what was seen (docs/drift/long-run.md)."""
 
 DOUBT = 0.05
 """The same for a mood too small to be seen, which only evidence of many windows would find."""
