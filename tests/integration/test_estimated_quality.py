@@ -1,15 +1,18 @@
-"""CBPE on the synthetic fraud stream, with a model as bootstrap makes it and its calibration."""
+"""Quality on the synthetic fraud stream, estimated and realised, of a model as bootstrapped."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from drift.alert_book import Window
 from drift.quality.baseline import calibrator_of
 from drift.quality.cbpe import EstimatedQuality, estimate_quality
+from drift.quality.watch import QualityRules, QualityWatch
 from drift.quality.windows import LabelledRows, Quality, measure_quality
 from inference.engine import LoadedModel, load_model
 from producers.fraud import FRAUD_SCHEMA, Drift, DriftKind, FraudStream, history
+from schemas.drift_events import AlertLevel
 from schemas.quality import QualityBaseline, decode_quality
 from storage.model_store import ModelStore, read_quality
 from training.bootstrap import train_first_model
@@ -72,3 +75,33 @@ def test_under_concept_drift_the_estimate_is_too_good_and_says_that_it_may_be(
         found = estimate.metrics[name]
         assert found.value > realised.metrics[name].value + 2 * found.standard_error, name
     assert "cannot see concept drift" in estimate.caveat
+
+
+@pytest.mark.parametrize("kind", [None, DriftKind.CONCEPT, DriftKind.PRIOR])
+def test_labels_show_what_the_estimate_cannot_and_nothing_on_a_stable_stream(
+    released: tuple[LoadedModel, QualityBaseline], kind: DriftKind | None
+) -> None:
+    """ARL0 of 1,000 windows; the change is at the start of window 10 of 20."""
+    model, baseline = released
+    width, n_windows, n_before = 4_000, 20, 10
+    drifts = [Drift(kind, N_HISTORY + n_before * width)] if kind else []
+    features, truth, _ = history(FraudStream(drifts=drifts), n_windows * width, skip=N_HISTORY)
+    scores = score_rows(model, features.astype(np.float32)).astype(np.float64)
+    watch = QualityWatch("fraud", model.version, baseline, QualityRules())
+    told = []
+    for start in range(0, n_windows * width, width):
+        own = slice(start, start + width)
+        told += watch.judge(
+            Window(start, start + width, 0),
+            truth[own].astype(np.float64),
+            scores[own],
+            scores[own] >= baseline.threshold,
+        )
+    alerts = [each for each in told if each.level is AlertLevel.ALERT]
+    if kind is None:
+        assert told == []
+        return
+    assert n_before * width <= alerts[0].window_start_ms <= (n_before + 1) * width
+    assert alerts[0].change_point_ms == n_before * width
+    names = {each.name for each in alerts}
+    assert names >= ({"label_rate"} if kind is DriftKind.PRIOR else {"recall", "error_rate"})
