@@ -180,7 +180,9 @@ class AlertBook:
 
     def _resolve(self, key: Key, at_ms: int, why: str) -> DriftAlert:
         alert = self._open.pop(key).alert
-        words = f"{alert.kind} {alert.name}: {why}; significant in {alert.n_windows} before"
+        named = alert.kind in (AlertKind.FEATURE, AlertKind.LABEL)
+        what = f"{alert.kind} {alert.name}" if named else alert.name
+        words = f"{what}: {why}; significant in {alert.n_windows} before"
         return replace(alert, state=AlertState.RESOLVED, updated_at_ms=at_ms, sentence=words)
 
     def _opened(self, key: Key, signal: Signal, window: Window) -> DriftAlert:

@@ -27,7 +27,7 @@ from drift.sample_test import SampleTest
 from drift.sentences import live_sentence
 from drift.sketch import Sketch
 from drift.window_tests import psi
-from schemas.drift_events import DriftAlert
+from schemas.drift_events import AlertState, DriftAlert
 
 HISTORY_ENTRIES = 48
 """Windows kept for the change point; older ones are merged, so they span all of time."""
@@ -80,6 +80,7 @@ class _State(msgspec.Struct, frozen=True):
     spans: list[int]
     starts: list[int]
     streams: bytes = b""
+    quiet_since: dict[str, int] = {}
 
 
 class VersionWatch:
@@ -112,6 +113,7 @@ class VersionWatch:
         self._book = AlertBook(pipeline, version, options.rules)
         self._history = History(HISTORY_ENTRIES)
         self._streams = LiveStreams(reference, self._rate)
+        self._quiet_since: dict[str, int] = {}
         if state is not None:
             self._restore(state)
 
@@ -143,6 +145,7 @@ class VersionWatch:
             signals.append(Signal(Subject.MULTIVARIATE, SAMPLES, level, together))
         told = [self._explained(signal, monitor, window) for signal in signals]
         alerts = self._book.close(window, told)
+        self._note_resolved(alerts, window)
         answers = [*self._answers(verdict, together), *map(_answer_of, raised)]
         return Checked(verdict, tuple(answers), alerts)
 
@@ -162,6 +165,7 @@ class VersionWatch:
                 history.spans.tolist(),
                 history.starts.tolist(),
                 self._streams.encode(),
+                self._quiet_since,
             )
         )
 
@@ -181,6 +185,7 @@ class VersionWatch:
             spans, starts = np.array(state.spans), np.array(state.starts)
             self._history = History(HISTORY_ENTRIES, totals.copy(), spans, starts)
         self._streams = LiveStreams(self.reference, self._rate, state.streams)
+        self._quiet_since = state.quiet_since
 
     def _monitor(self, n_rows: int) -> WindowMonitor:
         """For windows of about so many rows: what a reference asks for depends on their number.
@@ -227,12 +232,23 @@ class VersionWatch:
         return replace(signal, change_point_ms=change, sentence=sentence)
 
     def _change_index(self, column: int, monitor: WindowMonitor) -> int | None:
-        """The entry of history that a column's most likely change begins with."""
-        if len(self._history) < MIN_ENTRIES:
+        """The entry of history that a column's most likely change begins with, of those since it
+        was last back where it had been.
+        """
+        since = self._quiet_since.get(self._names[column])
+        first = 0 if since is None else int(np.searchsorted(self._history.starts, since))
+        totals = self._history.totals[first:]
+        if len(totals) < MIN_ENTRIES:
             return None
-        counts: Counts = self.reference.columns.of(self._history.totals, column).astype(np.int64)
+        counts: Counts = self.reference.columns.of(totals, column).astype(np.int64)
         dispersion = max(1.0, monitor.plans[column].dispersion)
-        return split_counts(counts, dispersion=dispersion).index
+        return first + split_counts(counts, dispersion=dispersion).index
+
+    def _note_resolved(self, alerts: Sequence[DriftAlert], window: Window) -> None:
+        width_ms = window.end_ms - window.start_ms
+        back_ms = window.end_ms - self._options.rules.quiet_windows * width_ms
+        resolved = [each.name for each in alerts if each.state is AlertState.RESOLVED]
+        self._quiet_since |= dict.fromkeys(resolved, back_ms)
 
     def _check_sample(
         self, sample: RowSample | None, monitor: WindowMonitor, window: Window

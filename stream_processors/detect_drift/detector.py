@@ -49,8 +49,10 @@ class Surroundings(Protocol):
         """The source partitions whose rows are sketched."""
         ...
 
-    def behind(self) -> set[Source]:
-        """Those that have events which nobody has sketched yet."""
+    def behind(self, read_to: int) -> set[Source]:
+        """Those that have events of which no piece was read: not sketched yet, or, when there are
+        records of sketches from `read_to` on, any.
+        """
         ...
 
     def remembered(self) -> Memory | None:
@@ -119,6 +121,7 @@ class DriftDetector:
         self._watchers = new_watchers({})
         self._fed_ms: dict[Source, int] = {}
         self._held_ms: dict[Source, int] = {}
+        self._read_to = 0
 
     async def run(self, stream: Any) -> None:
         """Until the stream ends or something fails."""
@@ -131,6 +134,7 @@ class DriftDetector:
                 generation = event.message.generation_id
                 opened = await self._ours(generation)
                 if opened is not None and batch.tp == self._place.sketches:
+                    self._read_to = batch.covers_to
                     await self._hold(opened)
                     await asyncio.to_thread(self._add, opened, batch.messages)
                 if generation == self._membership.generation():
@@ -185,6 +189,7 @@ class DriftDetector:
         self._fed_ms = dict.fromkeys(sources, now)
         opened.watch(sources, now)
         n_pieces = self._add(opened, self._around.pieces(begin))
+        self._read_to = opened.position
         took_ms = round((time.monotonic() - started) * 1000)
         log.info("drift_detector_resumed", n_pieces=n_pieces, took_ms=took_ms)
         return opened
@@ -231,7 +236,7 @@ class DriftDetector:
         quiet = {source for source, fed_ms in self._fed_ms.items() if now - fed_ms > quiet_ms}
         if not quiet:
             return
-        for source in quiet & await asyncio.to_thread(self._around.behind):
+        for source in quiet & await asyncio.to_thread(self._around.behind, self._read_to):
             if now - self._held_ms.setdefault(source, now) < self._hold_ms:
                 opened.alive(source, now)
 

@@ -32,8 +32,12 @@ class Cluster:
         topic = describe(self.kafka, [self.names.features]).get(self.names.features)
         return [(topic.id, number) for number in range(topic.n_partitions)] if topic else []
 
-    def behind(self) -> set[Source]:
-        """Partitions with events not scored yet, or scored and not sketched."""
+    def behind(self, read_to: int) -> set[Source]:
+        """Partitions with events not scored yet, or not sketched; all of them while there are
+        records of sketches from `read_to` on, whose they may be.
+        """
+        if self._end() > read_to:
+            return set(self.sources())
         stages = {self.names.features: "score", self.names.scored_batches: "sketch"}
         topics = describe(self.kafka, list(stages))
         waiting = set()
@@ -52,7 +56,9 @@ class Cluster:
 
     def pieces(self, begin: int) -> Iterator[Message]:
         """The records of the partition of sketches from `begin` up to what is there now."""
+        yield from read_records(self.kafka, self.sketches, begin, self._end())
+
+    def _end(self) -> int:
         topic = describe(self.kafka, [self.sketches.topic])[self.sketches.topic]
         ends = end_offsets(self.kafka, [topic])
-        end = ends[self.sketches.topic, self.sketches.partition]
-        yield from read_records(self.kafka, self.sketches, begin, end)
+        return ends[self.sketches.topic, self.sketches.partition]

@@ -56,6 +56,9 @@ class Watchers:
             if watch is None or sketch.key.columns != watch.reference.columns.fingerprint:
                 log.warning("window_not_tested", model_version=key[0], problem="no such reference")
                 continue
+            if key not in self._quiet:
+                for warning in watch.reference.warnings(sketch.n):
+                    log.warning("drift_reference_is_poor", model_version=key[0], problem=warning)
             checked[key] = watch.close(window, sketch)
             self._quiet[key] = 0
         return checked
@@ -94,8 +97,6 @@ class Watchers:
                 log.error("drift_state_unreadable", model_version=key[0], error=str(error)[:500])
                 watch = self._make(key, reference, None)
             self._watches[key] = watch
-            for warning in reference.warnings(self._options.min_window_rows):
-                log.warning("drift_reference_is_poor", model_version=key[0], problem=warning)
         return self._watches[key]
 
     def _make(self, key: Key, reference: Reference, state: bytes | None) -> VersionWatch:

@@ -114,7 +114,7 @@ class Cluster:
     def sources(self) -> list[Source]:
         return [SOURCE]
 
-    def behind(self) -> set[Source]:
+    def behind(self, _: int) -> set[Source]:
         return set()
 
     def remembered(self) -> Memory | None:
@@ -145,7 +145,8 @@ class Stream:
     async def events(self) -> AsyncIterator[Any]:
         messages = self._cluster.pieces
         for begin in range(0, len(messages), 3):
-            batch = SimpleNamespace(tp=SKETCHES, messages=messages[begin : begin + 3])
+            found = messages[begin : begin + 3]
+            batch = SimpleNamespace(tp=SKETCHES, messages=found, covers_to=begin + len(found))
             message = SimpleNamespace(generation_id=1)
             yield SimpleNamespace(value=batch, message=message, ack=lambda: None)
         while not self._done():  # noqa: ASYNC110 - nobody tells a stream that all is logged
