@@ -21,13 +21,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from deploy.fraud import HISTORY_EVENTS
 from deploy.local.stages import DRIFT, SERVING
 from tests.deployment import until
 from tests.stack import Stack
 
 PIPELINE = "fraud"
 IDLE_S = 10.0
-HISTORY = 60_000
 WARM_UP_EVENTS = 10_000
 WINDOW_S = 31 * 86_400
 """The stream lives a day in 10,000 events. Windows of an hour would hold 400 of them, far fewer
@@ -46,7 +46,7 @@ def main() -> None:
         try:
             made = stack.run("bootstrap")
             assert made.returncode == 0, made.stderr
-            _send(stack, 2000, WARM_UP_EVENTS, HISTORY)
+            _send(stack, 2000, WARM_UP_EVENTS, HISTORY_EVENTS)
             for rate in map(int, options.rates.split(",")):
                 measure(stack, int(rate * options.seconds), rate)
             measure(stack, options.backlog, None)
@@ -63,7 +63,10 @@ def measure(stack: Stack, n_events: int, rate: int | None) -> None:
     idle = {name: (after - before[name]) / IDLE_S for name, after in _cpu_s(stack).items()}
     n_before = stack.n_logged(PIPELINE)
     score = f"score-{PIPELINE}"
-    skip, pid = HISTORY + n_before, next(p.pid for p in stack.state.processes if p.name == score)
+    skip, pid = (
+        HISTORY_EVENTS + n_before,
+        next(p.pid for p in stack.state.processes if p.name == score),
+    )
     if rate is None:
         os.kill(pid, signal.SIGSTOP)
         _send(stack, 1_000_000, n_events, skip)

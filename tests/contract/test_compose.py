@@ -16,6 +16,7 @@ import jsonschema
 import pytest
 import yaml
 
+from deploy.fraud import HISTORY_EVENTS
 from deploy.local.children import spawn
 from deploy.local.kafka import find_java, find_kafka_home
 from deploy.local.ports import free_port
@@ -96,6 +97,12 @@ def test_the_image_copies_every_package_of_ours() -> None:
     assert {line.split()[1] for line in dockerfile.splitlines() if line.startswith("COPY ")} > (
         packages
     )
+
+
+def test_its_producer_goes_on_after_what_the_first_model_was_trained_on() -> None:
+    command = SERVICES["producer"]["command"]
+
+    assert int(command[command.index("--skip") + 1]) == HISTORY_EVENTS
 
 
 @pytest.fixture
