@@ -13,13 +13,15 @@ class Limits:
     `max_fetches` bounds how many fetches are under way, so that under load each grows instead: with
     only events bounded, a slow broker leads to ever more, ever smaller batches (FACTS: 45 events
     each, 42,000 unsent, p50 above 0.6 s). Too few wait for acknowledgements: at 100,000/s a bound
-    of 4 gave a p50 of 28 ms, 8 gave 4 to 12. `max_batch` bounds one fetch.
+    of 4 gave a p50 of 28 ms, 8 gave 4 to 12. `max_batch` bounds one fetch. A stage in no hurry
+    lets the broker gather for `gather_ms`: many small fetches cost more than what is in them.
     """
 
     max_events: int
     max_bytes: int
     max_batch: int
     max_fetches: int = MAX_FETCHES
+    gather_ms: int = 0
 
 
 class Budget:

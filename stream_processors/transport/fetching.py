@@ -8,6 +8,9 @@ from stream_processors.transport.budget import Limits
 
 log = structlog.get_logger()
 
+GATHER_BYTES = 2**20
+"""What a stage in no hurry waits for, at most `gather_ms`."""
+
 
 def is_record(message: Message) -> bool:
     """Whether it is a record and no error. Errors that librdkafka recovers from by itself are
@@ -39,6 +42,7 @@ def fetch_options(group: str, limits: Limits) -> dict[str, str | int | float | b
     """librdkafka's side of the bounds; latency first (FACTS: 5 ms instead of 1 s of fetch
     back-off).
     """
+    gather = {"fetch.min.bytes": GATHER_BYTES, "fetch.wait.max.ms": limits.gather_ms}
     return {
         "group.id": group,
         "enable.auto.commit": False,
@@ -52,4 +56,5 @@ def fetch_options(group: str, limits: Limits) -> dict[str, str | int | float | b
         "queued.max.messages.kbytes": max(limits.max_bytes // 1024, 1024),
         "fetch.message.max.bytes": 4 * 2**20,
         "reconnect.backoff.max.ms": 1000,
+        **(gather if limits.gather_ms else {}),
     }
