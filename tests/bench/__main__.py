@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from schemas.errors import ConfigurationError
-from tests.bench import broker_cases, brokers
+from tests.bench import broker_cases, brokers, drift_cost
 from tests.bench.cases import Case, Kind, Options, Outcome, events_of, plan, plan_memory
 from tests.bench.cluster import Cluster
 from tests.bench.command import chosen, console_for, interrupt, tidy
@@ -41,7 +41,10 @@ LOG_WIDTH = 110
 """Where there is no terminal to ask."""
 
 BROKERS = "brokers"
-"""Not a kind of run but a bench of its own (tests/bench/brokers.py), which comes last."""
+"""Not a kind of run but a bench of its own (tests/bench/brokers.py)."""
+
+DRIFT = "drift"
+"""Neither (tests/bench/drift_cost.py); it comes last."""
 
 _KINDS = (Kind.THROUGHPUT.value, Kind.LATENCY.value)
 
@@ -55,8 +58,8 @@ def bench(
     latency_formats: Annotated[str, typer.Option(help="Of latency runs.")] = "packed",
     rates: Annotated[str, typer.Option(help="Events/s of latency runs.")] = "",
     kinds: Annotated[
-        str, typer.Option(help="throughput, latency, brokers; empty for a memory run alone.")
-    ] = f"throughput,latency,{BROKERS}",
+        str, typer.Option(help="throughput, latency, brokers, drift; empty for a memory run alone.")
+    ] = f"throughput,latency,{BROKERS},{DRIFT}",
     scored_batches: Annotated[str, typer.Option(help="no, yes or both.")] = "both",
     repeats: Annotated[int, typer.Option(min=0, help="0: the default.")] = 0,
     partitions: Annotated[int, typer.Option(min=1, max=64, help="Of every topic.")] = 1,
@@ -75,7 +78,7 @@ def bench(
 ) -> None:
     """Compare ways of scoring a Kafka topic: ratios from one run, about 15 minutes on two cores."""
     base = QUICK if quick else Options()
-    chosen_kinds = chosen(kinds, (*_KINDS, BROKERS), "kind")
+    chosen_kinds = chosen(kinds, (*_KINDS, BROKERS, DRIFT), "kind")
     options = replace(
         base,
         contenders=chosen(contenders, CONTENDERS, "contender"),
@@ -99,6 +102,8 @@ def bench(
         statuses.append(
             brokers.run(broker_cases.QUICK if quick else broker_cases.Options(), beside, console)
         )
+    if DRIFT in chosen_kinds and 130 not in statuses:
+        drift_cost.run((8000,) if quick else (1000, 8000), 10.0 if quick else 20.0, 200_000)
     raise typer.Exit(max(statuses, default=0))
 
 

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -27,6 +28,8 @@ from tests.deployment import until
 from tests.stack import Stack
 
 PIPELINE = "fraud"
+SETTLE_S = 8.0
+"""Longer than what was sent before is gathered for."""
 IDLE_S = 10.0
 WARM_UP_EVENTS = 10_000
 WINDOW_S = 31 * 86_400
@@ -40,6 +43,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="of each rate")
     parser.add_argument("--backlog", type=int, default=200_000, help="events")
     options = parser.parse_args()
+    run([int(rate) for rate in options.rates.split(",")], options.seconds, options.backlog)
+
+
+def run(rates: Sequence[int], seconds: float, backlog: int) -> None:
+    """Start a stack, warm it up, and measure each rate, then a backlog."""
     with tempfile.TemporaryDirectory() as folder:
         stack = Stack(Path(folder) / "data", THALWEG_DRIFT__WINDOW_S=str(WINDOW_S))
         stack.up()
@@ -47,9 +55,9 @@ def main() -> None:
             made = stack.run("bootstrap")
             assert made.returncode == 0, made.stderr
             _send(stack, 2000, WARM_UP_EVENTS, HISTORY_EVENTS)
-            for rate in map(int, options.rates.split(",")):
-                measure(stack, int(rate * options.seconds), rate)
-            measure(stack, options.backlog, None)
+            for rate in rates:
+                measure(stack, int(rate * seconds), rate)
+            measure(stack, backlog, None)
         finally:
             stack.run("down")
 
@@ -58,6 +66,7 @@ def measure(stack: Stack, n_events: int, rate: int | None) -> None:
     """Print microseconds of processor time per event, and each stage as a share of scoring. Without
     a rate the events are there before scoring begins.
     """
+    time.sleep(SETTLE_S)
     before = _cpu_s(stack)
     time.sleep(IDLE_S)
     idle = {name: (after - before[name]) / IDLE_S for name, after in _cpu_s(stack).items()}
