@@ -15,7 +15,14 @@ from deploy.local.stages import stages_of
 from deploy.local.state import ProcessState, read_state
 from schemas.errors import ConfigurationError
 from schemas.model import read_manifest
-from schemas.pipeline import ColumnMapping, Pipeline, list_pipelines, read_pipeline, write_pipeline
+from schemas.pipeline import (
+    ColumnMapping,
+    Pipeline,
+    check_segments,
+    list_pipelines,
+    read_pipeline,
+    write_pipeline,
+)
 from schemas.settings import Settings
 
 if TYPE_CHECKING:
@@ -55,12 +62,19 @@ class _Rows:
 
 
 def bootstrap_file(
-    settings: Settings, path: Path, mapping: ColumnMapping, *, name: str | None, replace: bool
+    settings: Settings,
+    path: Path,
+    mapping: ColumnMapping,
+    *,
+    name: str | None,
+    replace: bool,
+    segments: tuple[str, ...] = (),
 ) -> Bootstrapped:
     """Make or renew the pipeline `name` (default: the file's name) from a labelled file.
 
     The same file again changes nothing, but for a model without a drift reference or its quality at
-    release, which gets them.
+    release, which gets them, and for other `segments` (none given: those it has stay), for which
+    there is another model.
     Raises ConfigurationError when a pipeline of that name has other features and `replace` is not
     given.
     """
@@ -71,6 +85,7 @@ def bootstrap_file(
 
     name = name or pipeline_name(path)
     schema = infer_schema(path, mapping)
+    check_segments(schema, segments)
     if name in list_pipelines(settings.store) and not replace:
         _refuse_other_features(read_pipeline(settings.store, name), schema, path)
     features, labels = load_matrix(path, schema, mapping)
@@ -80,14 +95,15 @@ def bootstrap_file(
         features, labels = features[oldest_first], labels[oldest_first]
         facts = facts.taken(oldest_first)
     rows = _Rows(features, labels, facts)
-    return _train(settings, name, schema, mapping=mapping, rows=rows)
+    segments = segments or _known_segments(settings, name, schema)
+    return _train(settings, name, schema, mapping=mapping, rows=rows, segments=segments)
 
 
-def bootstrap_fraud(settings: Settings, name: str) -> Bootstrapped:
+def bootstrap_fraud(settings: Settings, name: str, segments: tuple[str, ...] = ()) -> Bootstrapped:
     """Make the pipeline `name` of synthetic fraud events; one that is there stays as it is.
 
     Except that one whose model has no drift reference, or no quality at release, is trained once
-    more, which gives it both.
+    more, which gives it both; and one of other `segments`, when some are given.
     """
     from producers.fraud import FRAUD_SCHEMA
     from storage.model_store import ModelStore
@@ -96,11 +112,14 @@ def bootstrap_fraud(settings: Settings, name: str) -> Bootstrapped:
         there = read_pipeline(settings.store, name)
         _refuse_other_features(there, FRAUD_SCHEMA, None)
         manifest = read_manifest(ModelStore(settings.store).path(there.model))
-        if manifest.reference_sha256 and manifest.quality_sha256:
+        whole = manifest.reference_sha256 and manifest.quality_sha256
+        if whole and segments in ((), there.segments):
             return _result(settings, there, Change.UNCHANGED)
+    check_segments(FRAUD_SCHEMA, segments)
     mapping = ColumnMapping(label="label", entity="customer")
     rows = _fraud_rows(HISTORY_EVENTS)
-    return _train(settings, name, FRAUD_SCHEMA, mapping=mapping, rows=rows)
+    segments = segments or _known_segments(settings, name, FRAUD_SCHEMA)
+    return _train(settings, name, FRAUD_SCHEMA, mapping=mapping, rows=rows, segments=segments)
 
 
 def make_live(settings: Settings, done: Bootstrapped, before: dict[str, int]) -> list[str]:
@@ -173,6 +192,7 @@ def _train(
     *,
     mapping: ColumnMapping,
     rows: "_Rows",
+    segments: tuple[str, ...],
 ) -> Bootstrapped:
     from storage.model_store import ModelStore
     from training.bootstrap import train_first_model
@@ -185,12 +205,13 @@ def _train(
         seed=SEED,
         event_times=rows.facts.event_times,
         entity_keys=rows.facts.entities,
+        segments=segments,
     )
     try:
         model = ModelStore(settings.store).put(directory)
     finally:
         shutil.rmtree(directory)
-    pipeline = Pipeline(name=name, schema=schema, model=model, mapping=mapping)
+    pipeline = Pipeline(name=name, schema=schema, model=model, mapping=mapping, segments=segments)
     change = Change.CREATED
     if name in list_pipelines(settings.store):
         known = read_pipeline(settings.store, name)
@@ -200,6 +221,14 @@ def _train(
     if change is not Change.UNCHANGED:
         write_pipeline(settings.store, pipeline)
     return _result(settings, pipeline, change)
+
+
+def _known_segments(settings: Settings, name: str, schema: "FeatureSchema") -> tuple[str, ...]:
+    """Those of the pipeline as it is, unless its features change."""
+    if name not in list_pipelines(settings.store):
+        return ()
+    known = read_pipeline(settings.store, name)
+    return known.segments if known.schema.hash == schema.hash else ()
 
 
 def _result(settings: Settings, pipeline: Pipeline, change: Change) -> Bootstrapped:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from drift.alert_signals import Signal, effect_unit
 from drift.findings import Level
+from drift.sentences import in_segment
 from schemas.drift_events import AlertKind, AlertLevel, AlertState, DriftAlert, stable_id
 
 Key = tuple[str, str, str]
@@ -182,6 +183,7 @@ class AlertBook:
         alert = self._open.pop(key).alert
         named = alert.kind in (AlertKind.FEATURE, AlertKind.LABEL)
         what = f"{alert.kind} {alert.name}" if named else alert.name
+        what += in_segment(alert.segment)
         words = f"{what}: {why}; significant in {alert.n_windows} before"
         return replace(alert, state=AlertState.RESOLVED, updated_at_ms=at_ms, sentence=words)
 

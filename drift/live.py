@@ -1,4 +1,4 @@
-"""One model version watched as its windows close: tests, evidence, change points, alerts."""
+"""One model version or a segment of it, watched as windows close: tests, change points, alerts."""
 
 import hashlib
 from collections.abc import Sequence
@@ -42,13 +42,15 @@ stage)."""
 
 @dataclass(frozen=True, slots=True)
 class WatchOptions:
-    """How a version is watched. `seed` draws permutations, with the window's start."""
+    """How a version is watched. `seed` draws permutations, with the window's start; all rows share
+    the stated rate with `n_segments`."""
 
     arl0: float = 1000.0
     min_window_rows: int = 50
     bands: AlertBands = field(default_factory=AlertBands)
     rules: AlertRules = field(default_factory=AlertRules)
     seed: int = 0
+    n_segments: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class _State(msgspec.Struct, frozen=True):
 
 
 class VersionWatch:
-    """Closed windows of one model version, in order of time, held against its reference.
+    """Closed windows of one model version and segment in order of time, held against a reference.
 
     `state` is a predecessor's `encode`; one against another reference is not gone on with. Raises
     ValueError for bytes that are none.
@@ -98,15 +100,14 @@ class VersionWatch:
         options: WatchOptions,
         *,
         nulls: Nulls,
+        segment: str = "",
         state: bytes | None = None,
     ) -> None:
-        self.reference = reference
-        self._options = options
-        self._nulls = nulls
-        self._rate = StatedRate(options.arl0, FAMILIES)
-        names = reference.columns.names
-        self._names = names
-        self._subjects = [Subject.FEATURE] * (len(names) - 1) + [Subject.SCORE]
+        self.reference, self._segment = reference, segment
+        self._options, self._nulls = options, nulls
+        self._rate = StatedRate(options.arl0, FAMILIES * (1 + options.n_segments))
+        self._names = reference.columns.names
+        self._subjects = [Subject.FEATURE] * (len(self._names) - 1) + [Subject.SCORE]
         self._monitors: dict[int, WindowMonitor] = {}
         self._e_detector: EDetector | None = None
         self._sample_test = SampleTest.of_sample(reference.sample[:, :-1], self._rate)
@@ -144,7 +145,7 @@ class VersionWatch:
             level = self._options.bands.level(Subject.MULTIVARIATE, together)
             signals.append(Signal(Subject.MULTIVARIATE, SAMPLES, level, together))
         told = [self._explained(signal, monitor, window) for signal in signals]
-        alerts = self._book.close(window, told)
+        alerts = self._book.close(window, told, segment=self._segment)
         self._note_resolved(alerts, window)
         answers = [*self._answers(verdict, together), *map(_answer_of, raised)]
         return Checked(verdict, tuple(answers), alerts)
@@ -227,8 +228,9 @@ class VersionWatch:
         if change is None and signal.name in self._names:
             index = self._change_index(self._names.index(signal.name), monitor)
             change = None if index is None else int(self._history.starts[index])
+        about = signal.subject, signal.name, signal.result
         bounds = window.start_ms, window.end_ms
-        sentence = live_sentence(signal.subject, signal.name, signal.result, bounds, change)
+        sentence = live_sentence(*about, bounds, change, segment=self._segment)
         return replace(signal, change_point_ms=change, sentence=sentence)
 
     def _change_index(self, column: int, monitor: WindowMonitor) -> int | None:

@@ -50,7 +50,7 @@ class _Window:
 class OpenWindows:
     """Pieces in, closed windows out. `place` is a piece's offset on its topic; places ascend, and
     one that was taken is not taken again. What was sketched for windows of another width, before
-    that was changed, counts in `n_foreign_rows` only.
+    that was changed, counts in `n_foreign_rows` only. Rows of segments are counted with all rows.
 
     After a restart, `restored` gives a successor of the same clock; the pieces from `resume_from`
     on are then added again, and those before `position` do not move the clock twice.
@@ -95,7 +95,7 @@ class OpenWindows:
         self._next = place + 1
         start, end = piece.key.window_start_ms, piece.key.window_end_ms
         if end - start != self.windows.settings.width_ms:
-            self.n_foreign_rows += piece.n
+            self.n_foreign_rows += 0 if piece.key.segment else piece.n
             return False
         if place < self.position:  # it moved the clock before a restart
             is_open = start in self._closing or start in self.windows.open_windows
@@ -103,7 +103,7 @@ class OpenWindows:
                 return False
         elif not self._move(piece, place, now_ms):
             self._late.add(place)
-            self.n_late_rows += piece.n
+            self.n_late_rows += 0 if piece.key.segment else piece.n
             return False
         window = self._open.setdefault(start, _Window(place))
         held = window.pieces.setdefault((piece.key.model_version, piece.key.segment), [])

@@ -55,9 +55,17 @@ def unpack(
         body = stream.decompress(data[len(magic) :], max_bytes)
         if not stream.eof or stream.unused_data:
             raise ValueError(f"it is cut, has more behind it, or is above {max_bytes} bytes")
+    except zlib.error as error:
+        raise ValueError(f"broken: {error}") from error
+    return unpack_body(body, header_type)
+
+
+def unpack_body(body: bytes, header_type: type[H]) -> tuple[H, dict[str, NDArray[Any]]]:
+    """Header and arrays of `pack_body`; raises ValueError for other bytes."""
+    try:
         packed = msgspec.msgpack.decode(body, type=_Packed)
         header = msgspec.msgpack.decode(packed.header, type=header_type)
-    except (zlib.error, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"broken: {error}") from error
     return header, {name: _unpack_array(array) for name, array in packed.arrays.items()}
 

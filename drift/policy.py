@@ -102,13 +102,15 @@ def _quorum(
     counted = [each for each in large if _lasts(_since(each, policy), now_ms, policy)]
     evidence.signals = sorted(counted, key=lambda each: each.alert_id)
     severe = _severe(state, now_ms, policy)
-    enough = len(counted) >= policy.quorum
+    # What moved in several segments moved once.
+    n_agree = len({(each.kind, each.name) for each in counted})
+    enough = n_agree >= policy.quorum
     # Without a quorum its signals say nothing of when the change was.
     evidence.change_points |= {each.change_point_ms for each in severe}
     if enough:
         evidence.change_points |= {each.change_point_ms for each in counted}
     names = ", ".join(sorted({each.name for each in counted}))
-    words = f"{len(counted)} of {policy.quorum} signals agree" + (f" ({names})" if names else "")
+    words = f"{n_agree} of {policy.quorum} signals agree" + (f" ({names})" if names else "")
     young, small = len(large) - len(counted), len(of_champion) - len(large)
     if young:
         words += f"; {young} not yet open for {_duration(policy.persistence_s)}"

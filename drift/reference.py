@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,7 @@ from drift.dependence import plan_dependence
 from drift.entities import hash_entities
 from drift.moods import mood_of
 from drift.season import HOUR_MS, WEEK_HOURS, Season, make_season
+from drift.segments import Segment
 from drift.summary import Summary, summarise
 
 MAX_BLOCKS = 240
@@ -45,6 +46,7 @@ class Reference:
     season     None unless asked for
     calendar   names of columns that follow the calendar (hour, weekday): to be tested against the
                season or not at all
+    segments   references of some of the rows, over the same `columns`; these have no segments
     """
 
     columns: Columns
@@ -55,6 +57,7 @@ class Reference:
     customers: CustomerMoments | None = None
     season: Season | None = None
     calendar: tuple[str, ...] = ()
+    segments: tuple[tuple[Segment, "Reference"], ...] = ()
 
     @property
     def n(self) -> int:
@@ -71,6 +74,12 @@ class Reference:
         from drift.reference_bytes import reference_body
 
         return hashlib.sha256(reference_body(self)).hexdigest()
+
+    def of_segment(self, name: str) -> "Reference | None":
+        """The reference of a segment's rows, this one for "" (all rows), None for an unknown."""
+        if not name:
+            return self
+        return next((own for segment, own in self.segments if segment.name == name), None)
 
     def blocks_of(self, rows: int) -> tuple[Counts, int]:
         """Counts of consecutive blocks of about `rows` rows, int64[K, n_bins], and their real size.
@@ -168,12 +177,15 @@ def make_reference(
     calendar: Sequence[str] = (),
     max_blocks: int = MAX_BLOCKS,
     sample_rows: int = SAMPLE_ROWS,
+    segments: Sequence[Segment] = (),
 ) -> Reference:
     """The reference of the rows of `matrix`, float32[n, len(specs)], in time order.
 
     `event_times`, int64[n] ms UTC, put the rows in order where they are not. `entity_keys`: one a
     row. `season_slot_hours` asks for a seasonal reference and needs event times. `rng` draws the
-    sample and nothing else. Raises ValueError for no rows and for arguments that do not fit.
+    samples and nothing else, that of all rows first. Each of `segments` gets a reference of its
+    rows, over the bins of all rows. Raises ValueError for no rows, in a segment too, and for
+    arguments that do not fit.
     """
     if not len(matrix):
         raise ValueError("the reference has no rows")
@@ -191,20 +203,29 @@ def make_reference(
     columns = bin_columns(matrix, specs, n_bins)
     if season_slot_hours is not None and event_times is None:
         raise ValueError("a seasonal reference needs event times")
-    blocks, block_rows = _count_blocks(columns, matrix, max_blocks)
-    chosen = np.sort(rng.choice(len(matrix), min(sample_rows, len(matrix)), replace=False))
-    return Reference(
-        columns=columns,
-        summary=summarise(columns, matrix),
-        block_rows=block_rows,
-        blocks=blocks,
-        sample=matrix[chosen],
-        customers=None if hashes is None else customer_moments(columns, matrix, hashes),
-        season=None
-        if season_slot_hours is None or event_times is None
-        else make_season(columns, matrix, event_times, season_slot_hours),
-        calendar=tuple(calendar),
-    )
+
+    def reduced(places: NDArray[np.intp] | slice) -> Reference:
+        own = matrix[places]
+        if not len(own):
+            raise ValueError("a segment has no rows in the reference")
+        blocks, block_rows = _count_blocks(columns, own, max_blocks)
+        chosen = np.sort(rng.choice(len(own), min(sample_rows, len(own)), replace=False))
+        return Reference(
+            columns=columns,
+            summary=summarise(columns, own),
+            block_rows=block_rows,
+            blocks=blocks,
+            sample=own[chosen],
+            customers=None if hashes is None else customer_moments(columns, own, hashes[places]),
+            season=None
+            if season_slot_hours is None or event_times is None
+            else make_season(columns, own, event_times[places], season_slot_hours),
+            calendar=tuple(calendar),
+        )
+
+    whole = reduced(slice(None))
+    parts = tuple((segment, reduced(segment.places(matrix))) for segment in segments)
+    return replace(whole, segments=parts) if parts else whole
 
 
 def _count_blocks(columns: Columns, matrix: Matrix, max_blocks: int) -> tuple[Counts, int]:

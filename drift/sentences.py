@@ -21,13 +21,25 @@ def window_sentence(
 
 
 def live_sentence(
-    subject: Subject, name: str, result: Result, window: tuple[int, int], change_ms: int | None
+    subject: Subject,
+    name: str,
+    result: Result,
+    window: tuple[int, int],
+    change_ms: int | None,
+    *,
+    segment: str = "",
 ) -> str:
     """`window`: its start and end in event time, ms; `change_ms`: when the change began."""
     since = "" if change_ms is None else f", probably since {_time(change_ms)}"
     begin, end = _time(window[0]), _time(window[1])
     end = end.removeprefix(begin[:11])  # the date once, where it is one day
-    return f"{_moved(subject, name, result)} in {begin} to {end} UTC{_p(result)}{since}"
+    moved = _moved(subject, name, result, in_segment(segment))
+    return f"{moved} in {begin} to {end} UTC{_p(result)}{since}"
+
+
+def in_segment(segment: str) -> str:
+    """Words for behind the name of what moved; none for all rows."""
+    return f" in segment {segment}" if segment else ""
 
 
 def stream_sentence(
@@ -40,7 +52,7 @@ def stream_sentence(
     return f"{what}: the mean {way} by {abs(result.effect):.3g}, seen at row {row:,}{since}"
 
 
-def _moved(subject: Subject, name: str, result: Result) -> str:
+def _moved(subject: Subject, name: str, result: Result, rows: str = "") -> str:
     what = name if subject in (Subject.SCORE, Subject.MULTIVARIATE) else f"{subject} {name}"
     if result.detector in ("null_rate", "unseen_rate"):
         size = f"{_MEASURES[result.detector]} rose by {100 * result.effect:.1f} points"
@@ -56,7 +68,7 @@ def _moved(subject: Subject, name: str, result: Result) -> str:
         size = f"the mean {'rose' if result.effect > 0 else 'fell'} by {abs(result.effect):.3g}"
     else:
         size = f"moved, PSI {result.effect:.2f} beyond chance"
-    return f"{what}: {size}"
+    return f"{what}{rows}: {size}"
 
 
 def _time(ms: int) -> str:

@@ -2,13 +2,14 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from schemas.errors import ConfigurationError
-from schemas.features import FeatureSchema
+from schemas.features import Dtype, FeatureSchema
 from schemas.retraining import parse_policy
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
@@ -38,7 +39,8 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """`model` is the directory of the champion in the model store (its sha256).
 
     `retraining` are the rules (fields of RetrainingPolicy) in which the pipeline differs from the
-    settings.
+    settings. `segments` are features, categories or booleans: the rows of each of their values are
+    watched for drift by themselves too (`drift.segments`).
     """
 
     name: str
@@ -46,14 +48,34 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     model: str
     mapping: ColumnMapping = ColumnMapping()
     retraining: dict[str, Any] | None = None
+    segments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         parse_policy(self.retraining or {})
+        check_segments(self.schema, self.segments)
         if not NAME.fullmatch(self.name):
             raise ConfigurationError(
                 f"pipeline name {self.name!r}: lower-case letters, digits and '-', a letter first,"
                 " 63 at most"
             )
+
+
+def check_segments(schema: FeatureSchema, segments: Sequence[str]) -> None:
+    """Raise ConfigurationError for features that cannot be segmented by."""
+    fitting = [
+        feature.name
+        for feature in schema.features
+        if feature.dtype in (Dtype.CATEGORY, Dtype.BOOLEAN) and "=" not in feature.name
+    ]
+    for name in segments:
+        if name not in fitting:
+            problem = "is no feature" if name not in schema.names else "cannot be segmented by"
+            raise ConfigurationError(
+                f"segment column {name!r} {problem}: categories and booleans can (here:"
+                f" {', '.join(fitting) or 'none'}), unless there is a '=' in their name"
+            )
+    if len(set(segments)) < len(segments):
+        raise ConfigurationError(f"a segment column is given twice: {', '.join(segments)}")
 
 
 def pipeline_path(store: Path, name: str) -> Path:

@@ -49,6 +49,14 @@ def bootstrap(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace a pipeline that has other features.")
     ] = False,
+    segment: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Category or boolean column: rows of each of its values are watched for drift by"
+            " themselves too. Repeatable.",
+            show_default="those it has",
+        ),
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Make a pipeline: schema from the columns, a first model, topics; live if a stack runs."""
@@ -60,7 +68,7 @@ def bootstrap(
     if file is None:
         wanted = name or settings.pipeline
         before = worker_starts(settings, wanted)
-        done = bootstrap_fraud(settings, wanted)
+        done = bootstrap_fraud(settings, wanted, tuple(segment or ()))
     else:
         if label is None:
             raise ConfigurationError("name the column of the known outcome: --label COLUMN")
@@ -74,7 +82,9 @@ def bootstrap(
             time_is_feature=time_is_feature,
         )
         before = worker_starts(settings, name or pipeline_name(file))
-        done = bootstrap_file(settings, file, mapping, name=name, replace=replace)
+        done = bootstrap_file(
+            settings, file, mapping, name=name, replace=replace, segments=tuple(segment or ())
+        )
     typer.echo(_told(done))
     _go_live(settings, done, before)
 

@@ -2,7 +2,9 @@
 
 import hashlib
 import io
+import json
 import warnings
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -34,12 +36,17 @@ def write_model(
     sample: Floats,
     training: dict[str, str | float | int],
     now: datetime,
+    segments: Sequence[str] = (),
 ) -> ModelManifest:
     """Write the model directory, load it as a worker will, and compare scores on `sample`.
+
+    `segments`, the features its reference is cut by, are part of the ONNX file and so of its name.
 
     Raises ModelError when the exported model does not load or does not score as the network does.
     """
     onnx = export_onnx(network)
+    if segments:
+        onnx = _with_property(onnx, "segments", json.dumps(sorted(segments)))
     scores = network.score(sample)
     golden = _golden_rows(sample, scores)
     sha256 = hashlib.sha256(onnx).hexdigest()
@@ -81,6 +88,15 @@ def export_onnx(network: ScoringNetwork) -> bytes:
             dynamic_axes={INPUT_NAME: {0: "n"}, OUTPUT_NAME: {0: "n"}},
         )
     return buffer.getvalue()
+
+
+def _with_property(data: bytes, name: str, value: str) -> bytes:
+    """An ONNX file with a metadata property more, which changes no score."""
+    import onnx
+
+    model = onnx.load_from_string(data)
+    onnx.helper.set_model_props(model, {name: value})
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def _golden_rows(sample: Floats, scores: Floats) -> bytes:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from drift.columns import specs_of
 from drift.reference import Reference, make_reference
 from drift.reference_bytes import encode_reference
+from drift.segments import choose_segments
 from inference.engine import LoadedModel, load_model
 from schemas.features import FeatureSchema
 from schemas.model import MANIFEST_FILE, REFERENCE_FILE
@@ -26,12 +27,14 @@ def add_reference(
     seed: int,
     event_times: npt.NDArray[np.int64] | None = None,
     entity_keys: Sequence[str] | None = None,
+    segments: Sequence[str] = (),
 ) -> Reference:
     """Write the reference of the model in `directory` and name it in the manifest.
 
     `features` float32[n, n_features] are all labelled rows, oldest first, held-out ones too: the
     reference is to look like the stream to come. `event_times` int64[n] are ms UTC; `entity_keys`
-    are those that events of the same entities carry. The last column is the score that the exported
+    are those that events of the same entities carry. `segments` are features whose values' rows get
+    references of their own (`choose_segments`). The last column is the score that the exported
     model gives. `seed` draws the sample of rows; the same rows, model and seed give the same bytes.
 
     Scores of rows that a model was trained on are a little sharper than others, too little to see:
@@ -48,6 +51,7 @@ def add_reference(
         rng=np.random.default_rng(seed),
         event_times=event_times,
         entity_keys=entity_keys,
+        segments=choose_segments(schema, segments, rows),
     )
     data = encode_reference(reference)
     manifest = msgspec.structs.replace(

@@ -261,12 +261,17 @@ class DriftDetector:
         for key, each in merged.items():
             sketches[key] = each.sketch
             if each.missed.n_offsets:
-                log.warning("rows_missed", model_version=key[0], n_offsets=each.missed.n_offsets)
+                n_offsets = each.missed.n_offsets
+                log.warning(
+                    "rows_missed", model_version=key[0], segment=key[1], n_offsets=n_offsets
+                )
         window = Window(start, start + self._settings.width_ms, now)
         checked = self._watchers.close(window, sketches)
         records = [record_of(sketches[key], each, self._arl0) for key, each in checked.items()]
         retired = self._watchers.retire(sketches, now)
-        for (version, _), sketch in sketches.items():
+        for (version, segment), sketch in sketches.items():
+            if segment:
+                continue
             metrics.DRIFT_WINDOWS.labels(version).inc()
             log.info("window_closed", model_version=version, start_ms=start, n_rows=sketch.n)
         return WindowRecord(
@@ -308,6 +313,7 @@ def _log_alert(alert: DriftAlert) -> None:
         f"drift_{alert.level}_{alert.state}",
         name=alert.name,
         model_version=alert.model_version,
+        segment=alert.segment,
         sentence=alert.sentence,
     )
 

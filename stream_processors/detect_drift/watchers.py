@@ -1,6 +1,7 @@
-"""Every model version of a pipeline, each against its own reference, and its alerts."""
+"""Every model version of a pipeline and its segments, each against its own reference; alerts."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import structlog
 
@@ -21,10 +22,10 @@ Key = tuple[str, str]
 
 
 class Watchers:
-    """Closed windows in order of time, each version's to its own watch.
+    """Closed windows in order of time, those of each version and segment to their own watch.
 
     `references` says what is known of a version, None for nothing. `states` is a predecessor's
-    `encode`.
+    `encode`. The stated rate of a version is split over all rows and its segments.
     """
 
     def __init__(
@@ -54,21 +55,35 @@ class Watchers:
         for key, sketch in sketches.items():
             watch = self._watch(key)
             if watch is None or sketch.key.columns != watch.reference.columns.fingerprint:
-                log.warning("window_not_tested", model_version=key[0], problem="no such reference")
+                log.warning(
+                    "window_not_tested",
+                    model_version=key[0],
+                    segment=key[1],
+                    problem="no such reference",
+                )
                 continue
             if key not in self._quiet:
                 for warning in watch.reference.warnings(sketch.n):
-                    log.warning("drift_reference_is_poor", model_version=key[0], problem=warning)
+                    log.warning(
+                        "drift_reference_is_poor",
+                        model_version=key[0],
+                        segment=key[1],
+                        problem=warning,
+                    )
             checked[key] = watch.close(window, sketch)
             self._quiet[key] = 0
         return checked
 
     def retire(self, present: Mapping[Key, Sketch], at_ms: int) -> tuple[DriftAlert, ...]:
-        """After a window with rows of `present`: resolve the alerts of versions long gone."""
+        """After a window with rows of `present`: resolve the alerts of versions long gone. A
+        segment without rows says nothing while its version serves.
+        """
         alerts: list[DriftAlert] = []
         if not present:
             return ()
-        for key in [key for key in self._known() if key not in present]:
+        serving = {version for version, _ in present}
+        self._quiet |= {key: 0 for key in self._quiet if key[0] in serving}
+        for key in [key for key in self._known() if key[0] not in serving]:
             self._quiet[key] = self._quiet.get(key, 0) + 1
             if self._quiet[key] >= RETIRE_AFTER:
                 watch = self._watch(key)
@@ -87,21 +102,32 @@ class Watchers:
 
     def _watch(self, key: Key) -> VersionWatch | None:
         if key not in self._watches:
-            reference = self._references(key[0])
-            if reference is None:
+            whole = self._references(key[0])
+            reference = None if whole is None else whole.of_segment(key[1])
+            if whole is None or reference is None:
                 return None
+            options = replace(self._options, n_segments=len(whole.segments))
             state = self._states.get(_name(key))
             try:
-                watch = self._make(key, reference, state)
+                watch = self._make(key, reference, options, state)
             except ValueError as error:
                 log.error("drift_state_unreadable", model_version=key[0], error=str(error)[:500])
-                watch = self._make(key, reference, None)
+                watch = self._make(key, reference, options, None)
             self._watches[key] = watch
         return self._watches[key]
 
-    def _make(self, key: Key, reference: Reference, state: bytes | None) -> VersionWatch:
+    def _make(
+        self, key: Key, reference: Reference, options: WatchOptions, state: bytes | None
+    ) -> VersionWatch:
+        version, segment = key
         return VersionWatch(
-            self._pipeline, key[0], reference, self._options, nulls=self._nulls, state=state
+            self._pipeline,
+            version,
+            reference,
+            options,
+            nulls=self._nulls,
+            segment=segment,
+            state=state,
         )
 
     def _known(self) -> set[Key]:

@@ -48,7 +48,10 @@ def create_sketch_app(settings: Settings) -> faust.App:
 
     def watched(version: str) -> Watched | None:
         found = references.find(version)
-        return None if found is None else Watched(found.columns, found.customers is not None)
+        if found is None:
+            return None
+        segments = tuple(segment for segment, _ in found.segments)
+        return Watched(found.columns, found.customers is not None, segments)
 
     shape = Shape(
         pipeline=pipeline.name,

@@ -1,8 +1,9 @@
 """Frames in, pieces of windows out. Pure: no broker, no clock.
 
-A piece is a sketch of one model version's rows of one window in one contiguous range of one source
-partition. What it covers is the whole range, so that the detector can put pieces of any number of
-workers together and count each offset once (`drift.merging`), whoever replays what.
+A piece is a sketch of one model version's rows of one window, all of them or those of a segment, in
+one contiguous range of one source partition. What it covers is the whole range, so that the
+detector can put pieces of any number of workers together and count each offset once
+(`drift.merging`), whoever replays what.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 from drift.columns import Columns
 from drift.coverage import Coverage, Range, Source
 from drift.row_sample import hash_places
+from drift.segments import Segment
 from drift.sketch import Sketch, SketchKey
 from schemas.frames import Frame
 from stream_processors.sketch_drift.rows import (
@@ -27,7 +29,8 @@ MAX_SAMPLE_BYTES = 128 * 1024
 """A sketch with its sample, counts and entities stays below the topic's message limit."""
 
 MAX_WINDOWS = 10_000
-"""Windows of a source partition whose coverage is remembered (1 MB)."""
+"""Windows of a source partition, each of its segments counting, whose coverage is remembered (1
+MB)."""
 
 _EARLIEST_MS = -(2**62)
 """As in drift.windows: the start of a window must fit int64."""
@@ -35,12 +38,13 @@ _EARLIEST_MS = -(2**62)
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What is watched of a model version: the reference's columns, the score last, and whether its
-    rows have entities.
+    """What is watched of a model version: the reference's columns, the score last, whether its
+    rows have entities, and the segments that have pieces of their own beside those of all rows.
     """
 
     columns: Columns
     has_entities: bool
+    segments: tuple[Segment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class Shape:
 
 @dataclass(slots=True)
 class Tally:
-    """Rows since it was made: in pieces by version, and those left out."""
+    """Rows since it was made: in pieces (of all rows) by version, and those left out."""
 
     sketched: dict[str, int] = field(default_factory=dict)
     n_no_reference: int = 0
@@ -69,13 +73,13 @@ class Tally:
 class _Progress:
     """How far one source partition was read, and which of it pieces answer for.
 
-    `reached`: the next offset. A window without an entry in `covered_to` has had no rows from
-    `floor` on (of a version with an entry in `floors`: from there on).
+    `reached`: the next offset. A window and segment without an entry in `covered_to` has had no
+    rows from `floor` on (of a version with an entry in `floors`: from there on).
     """
 
     reached: int
     floor: int
-    covered_to: dict[tuple[str, int], int] = field(default_factory=dict)
+    covered_to: dict[tuple[str, int, str], int] = field(default_factory=dict)
     floors: dict[str, int] = field(default_factory=dict)
 
     def restart(self, offset: int) -> None:
@@ -84,12 +88,13 @@ class _Progress:
         self.covered_to.clear()
         self.floors.clear()
 
-    def cover(self, version: str, window: int, end: int) -> Range:
-        """What the next piece of a window answers for: all since the one before it, where the
-        window had no rows.
+    def cover(self, version: str, window: int, segment: str) -> Range:
+        """What the next piece of a window and segment answers for: up to `reached`, all since the
+        one before it, where there were no rows of these.
         """
-        begin = self.covered_to.get((version, window), self.floors.get(version, self.floor))
-        self.covered_to[version, window] = end
+        key, end = (version, window, segment), self.reached
+        begin = self.covered_to.get(key, self.floors.get(version, self.floor))
+        self.covered_to[key] = end
         return begin, end
 
     def skip(self, version: str) -> None:
@@ -166,10 +171,11 @@ class Gatherer:
             rows = join(parts)
             for start, places in self._windows(rows):
                 own = rows if places is None else rows.at(places)
-                covers = Coverage.of({source: [progress.cover(version, start, progress.reached)]})
-                key = self._key(version, start, watched.columns)
                 self.tally.sketched[version] = self.tally.sketched.get(version, 0) + len(own)
-                yield self._piece(key, covers, source, watched, own)
+                for segment, part in _segments(watched, own):
+                    covers = Coverage.of({source: [progress.cover(version, start, segment)]})
+                    key = self._key(version, start, segment, watched.columns)
+                    yield self._piece(key, covers, source, watched, part)
         if len(progress.covered_to) > MAX_WINDOWS or len(progress.floors) > MAX_WINDOWS:
             progress.restart(progress.reached)
 
@@ -194,8 +200,8 @@ class Gatherer:
             if len(places):
                 yield int(starts[places[0]]), places
 
-    def _key(self, version: str, start: int, columns: Columns) -> SketchKey:
-        end, segment = start + self._shape.window_ms, ""
+    def _key(self, version: str, start: int, segment: str, columns: Columns) -> SketchKey:
+        end = start + self._shape.window_ms
         return SketchKey(self._shape.pipeline, version, start, end, segment, columns.fingerprint)
 
     def _piece(
@@ -214,3 +220,12 @@ class Gatherer:
             hash_places(source, rows.offsets) if sample_limit else None,
             latest_ms=int(rows.event_times_ms.max()),
         )
+
+
+def _segments(watched: Watched, rows: VersionRows) -> Iterator[tuple[str, VersionRows]]:
+    """All `rows`, named "", then those of each segment that has some."""
+    yield "", rows
+    for segment in watched.segments:
+        places = segment.places(rows.matrix)
+        if len(places):
+            yield segment.name, rows.at(places)
