@@ -194,8 +194,7 @@ class VersionWatch:
         All of them add to the evidence of one e-detector, which is the first one's.
         """
         size = monitor_size(n_rows)
-        monitor = self._monitors.get(size)
-        if monitor is None:
+        if (monitor := self._monitors.get(size)) is None:
             monitor = WindowMonitor(self.reference, size, rate=self._rate, nulls=self._nulls)
             self._monitors[size] = monitor
         if self._e_detector is None or self._e_detector.arl0 != self._rate.sequential_arl0:
@@ -247,8 +246,8 @@ class VersionWatch:
         return first + split_counts(counts, dispersion=dispersion).index
 
     def _note_resolved(self, alerts: Sequence[DriftAlert], window: Window) -> None:
-        width_ms = window.end_ms - window.start_ms
-        back_ms = window.end_ms - self._options.rules.quiet_windows * width_ms
+        quiet_ms = self._options.rules.quiet_windows * (window.end_ms - window.start_ms)
+        back_ms = window.end_ms - quiet_ms
         resolved = [each.name for each in alerts if each.state is AlertState.RESOLVED]
         self._quiet_since |= dict.fromkeys(resolved, back_ms)
 

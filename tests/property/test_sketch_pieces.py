@@ -1,4 +1,5 @@
-"""Any number of workers, cuts, crashes and scorers that repeat themselves give the same windows."""
+"""Any number of workers, cuts, crashes and scorers that repeat themselves give the same windows, of
+all rows and of segments."""
 
 import random
 from collections import defaultdict
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from drift.binning import bin_columns
 from drift.columns import ColumnSpec
 from drift.merging import merge_once
+from drift.segments import Segment
 from drift.sketch import Sketch, decode_sketch
 from schemas.frames import Frame
 from stream_processors.sketch_drift.gatherer import Gatherer, Shape, Watched
@@ -29,11 +31,14 @@ COLUMNS = bin_columns(
 )
 SHAPE = Shape("fraud", WINDOW_MS, max_ahead_ms=10**9, entity_limit=4, sample_rows=5)
 
-Key = tuple[str, int]
+SEGMENTS = (Segment("f0=common", 0, 0.0), Segment("f0=rare", 0, 1.0), Segment("f0=absent", 0, 9.0))
+WATCHED = Watched(COLUMNS, True, SEGMENTS)
+
+Key = tuple[str, int, str]
 
 
 def new_gatherer() -> Gatherer:
-    return Gatherer(SHAPE, lambda version: Watched(COLUMNS, True) if version != "m3" else None)
+    return Gatherer(SHAPE, lambda version: WATCHED if version != "m3" else None)
 
 
 def source_frame(partition: int, chance: random.Random, sparse: bool) -> Frame:
@@ -52,7 +57,12 @@ def source_frame(partition: int, chance: random.Random, sparse: bool) -> Frame:
     versions = pa.array([chance.choice([0, 0, 0, 1, 2]) for _ in range(N_OFFSETS)], pa.int8())
     index = rows.schema.get_field_index("model_version")
     named = pa.DictionaryArray.from_arrays(versions, pa.array(["m1", "m2", "m3"]))
-    return Frame(frame.header, rows.set_column(index, rows.schema.field(index), named))
+    rows = rows.set_column(index, rows.schema.field(index), named)
+    features = rows.column("features").flatten().to_numpy().reshape(-1, N_FEATURES).copy()
+    features[:, 0] = chance.choices([0.0, 1.0, 2.0, np.nan], [80, 5, 10, 5], k=N_OFFSETS)
+    index = rows.schema.get_field_index("features")
+    changed = pa.FixedSizeListArray.from_arrays(pa.array(features.reshape(-1)), N_FEATURES)
+    return Frame(frame.header, rows.set_column(index, rows.schema.field(index), changed))
 
 
 def scored(whole: Frame, chance: random.Random) -> list[Frame]:
@@ -105,7 +115,8 @@ def work(frames: Sequence[Frame], chance: random.Random, crashes: int, torn: boo
 def merged(pieces: Sequence[Sketch]) -> dict[Key, Sketch]:
     by_key: dict[Key, list[Sketch]] = defaultdict(list)
     for piece in pieces:
-        by_key[piece.key.model_version, piece.key.window_start_ms].append(piece)
+        key = piece.key
+        by_key[key.model_version, key.window_start_ms, key.segment].append(piece)
     return {key: merge_once(own).sketch for key, own in by_key.items()}
 
 

@@ -95,6 +95,12 @@ def test_drift_that_lasts_harms_and_has_labels_is_a_request_cut_at_the_change_po
         ({"signals": ()}, {}, "quorum", "0 of 1 signals"),
         ({}, {"quorum": 2}, "quorum", "1 of 2 signals agree (amount)"),
         (
+            {"signals": (open_signal(), open_signal(alert_id="a2", segment="channel=web"))},
+            {"quorum": 2},
+            "quorum",
+            "1 of 2 signals agree (amount)",
+        ),
+        (
             {"signals": (open_signal(alert_since_ms=NOW - 29 * MINUTE),)},
             {"persistence_s": 1800},
             "quorum",

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from schemas.errors import ConfigurationError, ModelError
-from schemas.features import FeatureSchema
+from schemas.features import Dtype, Feature, FeatureSchema
 from schemas.model import MANIFEST_FILE, ModelManifest, read_manifest
 from schemas.pipeline import (
     ColumnMapping,
@@ -38,6 +38,40 @@ def test_a_pipeline_written_before_time_could_be_a_feature_is_read(tmp_path: Pat
     del definition["mapping"]["time_is_feature"]
     path.write_bytes(msgspec.json.encode(definition))
     assert read_pipeline(tmp_path, "fraud") == _pipeline()
+
+
+SEGMENTED = FeatureSchema(
+    (
+        Feature(name="amount"),
+        Feature(name="channel", dtype=Dtype.CATEGORY, categories=("shop", "web")),
+        Feature(name="night", dtype=Dtype.BOOLEAN),
+        Feature(name="a=b", dtype=Dtype.BOOLEAN),
+    )
+)
+
+
+def test_segments_are_read_as_written_and_there_were_none_before(tmp_path: Path) -> None:
+    segmented = Pipeline(name="fraud", schema=SEGMENTED, model="m", segments=("channel", "night"))
+    path = write_pipeline(tmp_path, segmented)
+    assert read_pipeline(tmp_path, "fraud") == segmented
+    definition = msgspec.json.decode(path.read_bytes())
+    del definition["segments"]
+    path.write_bytes(msgspec.json.encode(definition))
+    assert read_pipeline(tmp_path, "fraud").segments == ()
+
+
+@pytest.mark.parametrize(
+    ("segments", "problem"),
+    [
+        (("amount",), r"'amount' cannot be segmented by.*here: channel, night\)"),
+        (("color",), "'color' is no feature"),
+        (("a=b",), "'='"),
+        (("night", "night"), "given twice"),
+    ],
+)
+def test_segments_that_cannot_be_are_refused(segments: tuple[str, ...], problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=problem):
+        Pipeline(name="fraud", schema=SEGMENTED, model="m", segments=segments)
 
 
 def test_a_feature_made_of_no_time_column_is_refused() -> None:

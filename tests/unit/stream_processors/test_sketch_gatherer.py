@@ -11,6 +11,7 @@ from drift.binning import bin_columns
 from drift.columns import Columns, ColumnSpec
 from drift.coverage import Coverage
 from drift.entities import hash_entities
+from drift.segments import Segment
 from drift.sketch import Sketch, decode_sketch
 from drift.summary import summarise
 from schemas.frames import Frame, frame_schema
@@ -247,3 +248,45 @@ def test_frames_without_rows_are_answered_for_by_the_next_piece() -> None:
 def test_pieces_survive_the_topic() -> None:
     for piece in cut([make_frame(range(100))], gatherer(entities=True)):
         assert decode_sketch(piece.encode(), COLUMNS).encode() == piece.encode()
+
+
+def segmented(*values: float) -> Gatherer:
+    """Segments by the first feature, which is the row's offset."""
+    segments = tuple(Segment(f"f0={value:g}", 0, value) for value in values)
+    return Gatherer(SHAPE, lambda _: Watched(COLUMNS, False, segments))
+
+
+def test_a_segment_has_pieces_of_its_rows_beside_those_of_all_rows() -> None:
+    whole, third, fifth = cut([make_frame(range(6), append_step_ms=0)], segmented(3, 5, 8))
+    assert [piece.key.segment for piece in (whole, third, fifth)] == ["", "f0=3", "f0=5"]
+    assert [piece.n for piece in (whole, third, fifth)] == [6, 1, 1]
+    assert {covered(piece) for piece in (whole, third, fifth)} == {(0, 6)}
+    assert third.summary.maximum[0] == 3
+    assert third.sample is not None
+    assert third.sample.rows[:, 0].tolist() == [3]
+
+
+def test_segments_that_hold_every_row_add_up_to_all_rows() -> None:
+    by = segmented(*range(100))
+    pieces = cut([make_frame(range(100))], by)
+    for start in {piece.key.window_start_ms for piece in pieces}:
+        own = [piece for piece in pieces if piece.key.window_start_ms == start]
+        (whole,) = [piece for piece in own if not piece.key.segment]
+        parts = [piece.summary.counts for piece in own if piece.key.segment]
+        assert np.sum(parts, axis=0).tolist() == whole.summary.counts.tolist()
+    assert by.tally.sketched == {"m1": 100}, "a row is counted once, whatever segments it is in"
+
+
+def test_the_next_piece_of_a_segment_answers_for_the_flushes_without_its_rows() -> None:
+    by = segmented(2, 17)
+    frames = [make_frame(range(a, a + 5), append_step_ms=0) for a in (0, 5, 10, 15)]
+    pieces = [piece for frame in frames for piece in cut([frame], by)]
+    by_segment = {
+        segment: [covered(piece) for piece in pieces if piece.key.segment == segment]
+        for segment in ("", "f0=2", "f0=17")
+    }
+    assert by_segment == {
+        "": [(0, 5), (5, 10), (10, 15), (15, 20)],
+        "f0=2": [(0, 5)],
+        "f0=17": [(0, 20)],
+    }
