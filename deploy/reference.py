@@ -110,6 +110,9 @@ def describe_reference(reference: "Reference", window_rows: int | None) -> list[
     ]
     if reference.season is not None:
         lines.append(f"a season of {len(reference.season.rows)} slots")
+    if reference.segments:
+        parts = (f"{segment.name} ({own.n:,} rows)" for segment, own in reference.segments)
+        lines.append(f"segments: {', '.join(parts)}")
     width = max(len(column.name) for column in columns)
     missing = reference.summary.n_missing(columns)
     for column, n_missing in zip(columns, missing.tolist(), strict=True):

@@ -1,0 +1,113 @@
+"""Segments on real parts: what moves in one of them is told of it, whoever sketched its rows."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from schemas.drift_events import AlertState
+from schemas.features import Dtype, Feature, FeatureSchema
+from schemas.kafka_settings import KafkaSettings
+from schemas.settings import ClickHouseSettings
+from storage.client import connect
+from storage.drift_queries import closed_windows, metric_history
+from storage.model_store import ModelStore
+from stream_processors.topics import create_shared_topics
+from tests.deployment import Deployment
+from tests.integration.test_detect_worker import EPOCH, FAST, WINDOW_S, alerts, wait_for_windows
+from training.bootstrap import train_first_model
+
+pytestmark = [pytest.mark.kafka]
+
+ROWS = 600
+"""Rows of a window; a quarter are by web."""
+CHANNELS = ("shop", "web")
+SCHEMA = FeatureSchema(
+    (
+        *(Feature(name=f"f{i}") for i in range(3)),
+        Feature(name="channel", dtype=Dtype.CATEGORY, categories=CHANNELS),
+    )
+)
+
+
+def features(rng: np.random.Generator, n: int, shift: float = 0.0) -> np.ndarray:
+    """float32[n, 4]; f1 is larger by `shift` where the channel is web."""
+    web = rng.random(n) < 0.25
+    rows = rng.normal(size=(n, 3))
+    rows[:, 1] += shift * web
+    return np.column_stack([rows, web]).astype(np.float32)
+
+
+@pytest.fixture
+def segmented(
+    pipeline_name: str, kafka: KafkaSettings, database: ClickHouseSettings, tmp_path: Path
+) -> Iterator[Deployment]:
+    """A pipeline whose model was made with the channels as segments."""
+    rng = np.random.default_rng(7)
+    rows = features(rng, 8000)
+    labels = (rows[:, 0] + rng.normal(size=len(rows)) > 1).astype(np.int8)
+    made = train_first_model(
+        rows, labels, SCHEMA, pipeline="test", seed=7, epochs=2, segments=["channel"]
+    )
+    store = tmp_path / "store"
+    model = ModelStore(store).put(made)
+    deployment = Deployment(pipeline_name, kafka, database, store, model, tmp_path, SCHEMA)
+    create_shared_topics(kafka)
+    yield deployment
+    deployment.close()
+
+
+def send(deployment: Deployment, windows: range, shift: float = 0.0) -> None:
+    for number in windows:
+        start = EPOCH + number * WINDOW_S * 1000
+        rng = np.random.default_rng(number)
+        for index, row in enumerate(features(rng, ROWS, shift).tolist()):
+            values: dict[str, float | str] = {f"f{i}": row[i] for i in range(3)}
+            values["channel"] = CHANNELS[int(row[3])]
+            event = {
+                "event_id": f"w{number}-{index}",
+                "features": values,
+                "event_time_ms": start + index * WINDOW_S * 1000 // ROWS,
+            }
+            deployment.produce(f"c{index}", json.dumps(event).encode())
+        deployment.flush()
+
+
+@pytest.mark.timeout(240)
+def test_what_moves_in_one_segment_is_named_with_it(segmented: Deployment) -> None:
+    segmented.start("score").wait_ready()
+    for name in ("first", "second"):
+        segmented.start("sketch", name, **FAST).wait_ready()
+    worker = segmented.start("detect", "d", **FAST)
+    worker.wait_ready()
+    send(segmented, range(5))
+    wait_for_windows(segmented, 4)
+    assert alerts(segmented) == [], "nothing moved"
+    worker.kill()
+    segmented.start("detect", "d", **FAST).wait_ready()
+    send(segmented, range(5, 8), shift=1.5)
+    send(segmented, range(8, 12))
+    wait_for_windows(segmented, 11)
+
+    told = [each for each in alerts(segmented) if each.segment]
+    assert {each.segment for each in told if each.level == "alert"} == {"channel=web"}
+    of_f1 = [each for each in told if (each.name, each.segment) == ("f1", "channel=web")]
+    opened = of_f1[0]
+    assert (opened.state, opened.level) == (AlertState.OPENED, "alert")
+    assert opened.window_start_ms == opened.change_point_ms == EPOCH + 5 * WINDOW_S * 1000
+    assert "feature f1 in segment channel=web" in opened.sentence
+    assert of_f1[-1].state is AlertState.RESOLVED
+    with connect(segmented.clickhouse) as client:
+        web, shop = (
+            closed_windows(client, segmented.name, segment=f"channel={name}")
+            for name in ("web", "shop")
+        )
+        whole = closed_windows(client, segmented.name)
+        answers = metric_history(client, segmented.name, "f1", segment="channel=web")
+    assert [each.n_rows for each in whole] == [ROWS] * len(whole)
+    parts = [(a.n_rows + b.n_rows) for a, b in zip(web, shop, strict=True)]
+    assert parts == [ROWS] * len(whole), "every row is in one segment, once"
+    noticed = {each.window_start_ms for each in answers if each.noticed}
+    assert {EPOCH + number * WINDOW_S * 1000 for number in (5, 6, 7)} <= noticed
