@@ -38,7 +38,9 @@ FROM
 (
     SELECT toUnixTimestamp64Milli(event_time) AS ms, event_id, model_version, score, decision,
            source_topic_id, source_partition, source_offset,
-           if(schema_hash = {schema:String}, features[{place:UInt32}], nan) AS amount
+           if(schema_hash = {schema:String}, features[{place:UInt32}], nan) AS amount,
+           if(schema_hash = {cut_schema:String},
+              arrayMap(at -> features[at], {cut_places:Array(UInt32)}), []) AS cut_by
     FROM prediction_log FINAL
     WHERE $rows
     SETTINGS do_not_merge_across_partitions_select_final = 1
@@ -59,7 +61,7 @@ AND cityHash64(event_id) % {share:UInt64} = 0
 
 _SCORED_ROWS = f"""
 SELECT toString(model_version) AS version, ms - positiveModulo(ms, {{window:Int64}}) AS start,
-       ms AS event_time, score, decision, label, amount
+       ms AS event_time, score, decision, label, amount, cut_by
 {_WITH_LABELS}
 ORDER BY ms, source_topic_id, source_partition, source_offset
 SETTINGS join_use_nulls = 1
@@ -79,7 +81,8 @@ SETTINGS join_use_nulls = 1
 class ScoredRows:
     """Scored rows in order of event time (of one moment: of their source), each array [n].
 
-    `labels` is NaN where the label has not come; `amounts` NaN where there is none.
+    `labels` is NaN where the label has not come; `amounts` NaN where there is none. `cut_by`
+    float64[n, k] are the features that segments are cut by, NaN where they are missing.
     """
 
     versions: npt.NDArray[np.object_]
@@ -89,6 +92,7 @@ class ScoredRows:
     flagged: Flags
     labels: Floats
     amounts: Floats
+    cut_by: Floats
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -103,6 +107,7 @@ class ScoredRows:
             self.flagged[rows],
             self.labels[rows],
             self.amounts[rows],
+            self.cut_by[rows],
         )
 
 
@@ -138,14 +143,17 @@ def scored_rows(
     window_ms: int,
     share: int = 1,
     amount: tuple[str, int] | None = None,
+    cut_by: tuple[str, Sequence[int]] = ("", ()),
 ) -> ScoredRows:
     """The rows of at most MAX_RANGES windows with their labels, or one in `share` of them.
 
     Which, goes by their event ids: the same whenever it is asked. `amount` is a schema hash and the
-    place, from 0, of the feature that is the money of a row of that schema.
+    place, from 0, of the feature that is the money of a row of that schema; `cut_by` those of the
+    features that its segments are cut by.
     """
     assert len(starts_ms) <= MAX_RANGES
     schema_hash, place = amount or ("", 0)
+    cut_schema, cut_places = cut_by
     table = client.query_arrow(
         _of_windows(_SCORED_ROWS, starts_ms, window_ms),
         {
@@ -154,9 +162,11 @@ def scored_rows(
             "share": share,
             "schema": schema_hash,
             "place": place + 1,
+            "cut_schema": cut_schema,
+            "cut_places": [each + 1 for each in cut_places],
         },
     )
-    return _rows(table)
+    return _rows(table, len(cut_places))
 
 
 def window_totals(
@@ -166,7 +176,15 @@ def window_totals(
     assert len(starts_ms) <= MAX_RANGES
     rows = client.query(
         _of_windows(_TOTALS, starts_ms, window_ms),
-        {"pipeline": pipeline, "window": window_ms, "share": 1, "schema": "", "place": 1},
+        {
+            "pipeline": pipeline,
+            "window": window_ms,
+            "share": 1,
+            "schema": "",
+            "place": 1,
+            "cut_schema": "",
+            "cut_places": [],
+        },
     )
     return [WindowTotals(*row) for row in rows]
 
@@ -196,7 +214,7 @@ def _chunks(starts_ms: Sequence[int]) -> Iterator[Sequence[int]]:
         yield starts_ms[at : at + MAX_RANGES]
 
 
-def _rows(table: pa.Table) -> ScoredRows:
+def _rows(table: pa.Table, n_cut_by: int) -> ScoredRows:
     def real(name: str) -> Floats:
         column = table.column(name).cast(pa.float64()).fill_null(float("nan"))
         return np.asarray(column.to_numpy(), dtype=np.float64)
@@ -209,4 +227,15 @@ def _rows(table: pa.Table) -> ScoredRows:
         flagged=np.asarray(table.column("decision").cast(pa.bool_()).to_numpy(), dtype=np.bool_),
         labels=real("label"),
         amounts=real("amount"),
+        cut_by=_matrix(table.column("cut_by"), n_cut_by),
     )
+
+
+def _matrix(lists: pa.ChunkedArray, width: int) -> Floats:
+    """float64[n, width] of lists that have `width` values, or none: NaN there."""
+    found = np.full((len(lists), width), np.nan)
+    given = lists.combine_chunks().value_lengths().to_numpy(zero_copy_only=False) == width
+    if width and given.any():
+        values = lists.combine_chunks().flatten().cast(pa.float64())
+        found[given] = values.to_numpy(zero_copy_only=False).reshape(-1, width)
+    return found

@@ -10,6 +10,7 @@ from faust.types import TP
 from drift.alert_book import AlertRules
 from drift.quality.costs import Costs
 from drift.quality.watch import QualityRules
+from drift.segments import Segment
 from schemas.errors import ConfigurationError
 from schemas.pipeline import Pipeline, read_pipeline
 from schemas.quality import QualityBaseline, decode_quality
@@ -26,6 +27,7 @@ from stream_processors.join_labels.writer import LabelWriter
 from stream_processors.membership import FaustMembership
 from stream_processors.model_files import ModelFiles
 from stream_processors.outbox import Outbox
+from stream_processors.references import References
 from stream_processors.state_topic import StateTopic
 from stream_processors.topics import describe, grow_partitions
 from stream_processors.transport import BatchSchema
@@ -64,6 +66,12 @@ def create_join_app(settings: Settings) -> faust.App:
         what="quality_at_release",
     )
 
+    references = References(settings.store)
+
+    def segments(version: str) -> tuple[Segment, ...]:
+        found = references.find(version) if pipeline.segments else None
+        return tuple(segment for segment, _ in found.segments) if found else ()
+
     @app.agent(labels, concurrency=1, name="join")  # type: ignore[untyped-decorator]
     async def join_labels(stream: Any) -> None:
         try:
@@ -82,7 +90,7 @@ def create_join_app(settings: Settings) -> faust.App:
             interval_s=settings.quality.interval_s,
             retries=settings.log,
             connect=lambda: _connect(settings),
-            measurer=Measurer(measuring, baselines),
+            measurer=Measurer(measuring, baselines, segments),
             new_judge=lambda states: Judge(judging, baselines, _now_ms, states),
             state=StateTopic(kafka, pipeline.name, "join"),
             alerts_topic=names.drift_alerts,
@@ -132,6 +140,10 @@ def measuring_options(settings: Settings, pipeline: Pipeline) -> MeasuringOption
         settle_ms=round(2 * settings.clickhouse.timeout_s * 1000),
         costs=Costs(quality.cost_missed, quality.cost_false_alarm, quality.cost_missed_share),
         amount=amount,
+        cut_by=(
+            pipeline.schema.hash,
+            tuple(pipeline.schema.names.index(name) for name in pipeline.segments),
+        ),
     )
 
 

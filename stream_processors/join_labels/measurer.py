@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from drift.quality.cbpe import estimate_quality
 from drift.quality.costs import Costs
 from drift.quality.estimate import Estimate
 from drift.quality.windows import LabelledRows, measure_quality
+from drift.segments import Segment
 from schemas.quality import QualityBaseline
 from storage.client import Client
 from storage.drift_tables import DriftLog, QualityMeasurement, QualitySource
@@ -38,7 +39,8 @@ Key = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class MeasuringOptions:
-    """`amount`: a schema hash and the place of the feature that is a row's money."""
+    """`amount`: a schema hash and the place of the feature that is a row's money; `cut_by`: those
+    of the features that segments are cut by."""
 
     pipeline: str
     window_ms: int
@@ -47,6 +49,7 @@ class MeasuringOptions:
     settle_ms: int
     costs: Costs
     amount: tuple[str, int] | None = None
+    cut_by: tuple[str, tuple[int, ...]] = ("", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +70,22 @@ class Batch:
 
 
 class Measurer:
-    """Measures what changed. Blocking; keeps nothing that matters between rounds.
+    """Measures what changed, of all rows and by segment. Blocking; keeps nothing that matters
+    between rounds. `segments` are those of a model version.
 
     An insert that began `settle_ms` ago may only now be seen, under the time it began: each round
     looks that far back, and logs a window again only when its rows are not what they were.
     """
 
-    def __init__(self, options: MeasuringOptions, baselines: ModelFiles[QualityBaseline]) -> None:
+    def __init__(
+        self,
+        options: MeasuringOptions,
+        baselines: ModelFiles[QualityBaseline],
+        segments: Callable[[str], Sequence[Segment]] = lambda _: (),
+    ) -> None:
         self._options = options
         self._baselines = baselines
+        self._segments = segments
         self._seen: OrderedDict[Key, bytes] = OrderedDict()
 
     def measure(self, client: Client, before: Progress) -> Progress:
@@ -105,6 +115,7 @@ class Measurer:
             window_ms=options.window_ms,
             share=batch.share,
             amount=options.amount,
+            cut_by=options.cut_by,
         )
         totals: dict[Key, tuple[int, int]] = {}
         if batch.share > 1:
@@ -120,13 +131,33 @@ class Measurer:
                 digest, key = _digest(window, totals.get((version, start_ms))), (version, start_ms)
                 if self._seen.get(key) != digest:
                     digests[key] = digest
-                    measurements += self._of_window(key, window, totals.get(key), now_ms)
+                    measurements += self._of_rows(key, "", window, totals.get(key), now_ms)
+                    measurements += self._of_segments(key, window, batch.share, now_ms)
         DriftLog(client).insert_quality(measurements)
         metrics.QUALITY_WINDOWS.inc(len(digests))
         self._remember(digests)
 
-    def _of_window(
-        self, key: Key, rows: ScoredRows, totals: tuple[int, int] | None, now_ms: int
+    def _of_segments(
+        self, key: Key, rows: ScoredRows, share: int, now_ms: int
+    ) -> Iterator[QualityMeasurement]:
+        """Of a sample the rows are as many as it stands for."""
+        places = self._options.cut_by[1]
+        for segment in self._segments(key[0]):
+            if segment.column not in places:
+                continue  # of a model that was cut otherwise than the pipeline is now
+            own = rows.at(rows.cut_by[:, places.index(segment.column)] == segment.value)
+            if len(own):
+                n_labelled = int((~np.isnan(own.labels)).sum())
+                totals = len(own) * share, n_labelled * share
+                yield from self._of_rows(key, segment.name, own, totals, now_ms)
+
+    def _of_rows(
+        self,
+        key: Key,
+        segment: str,
+        rows: ScoredRows,
+        totals: tuple[int, int] | None,
+        now_ms: int,
     ) -> list[QualityMeasurement]:
         version, start_ms = key
         labelled = int((~np.isnan(rows.labels)).sum())
@@ -141,7 +172,7 @@ class Measurer:
                 model_version=version,
                 window_start_ms=start_ms,
                 window_end_ms=start_ms + self._options.window_ms,
-                segment="",
+                segment=segment,
                 measure=name,
                 source=source,
                 value=each.value,

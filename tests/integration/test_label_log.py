@@ -191,6 +191,18 @@ def test_an_amount_of_another_schema_is_none(client: Client) -> None:
     assert np.isnan(rows.amounts).all()
 
 
+def test_rows_have_what_segments_are_cut_by_and_those_of_another_schema_nothing(
+    client: Client,
+) -> None:
+    frames = [make_frame(range(5)), make_frame(range(5, 8), schema_hash="another", n_features=1)]
+    PredictionLog(client).insert(frames)
+    rows = scored_rows(client, "fraud", [start(0)], window_ms=WINDOW_MS, cut_by=("hash", (2, 0)))
+    assert rows.cut_by[:5].tolist() == [[each + 2 / 8, each] for each in range(5)]
+    assert np.isnan(rows.cut_by[5:]).all()
+    assert rows.at(rows.cut_by[:, 1] == 3).event_times_ms.tolist() == [START_MS + 3000]
+    assert scored_rows(client, "fraud", [start(0)], window_ms=WINDOW_MS).cut_by.shape == (8, 0)
+
+
 def test_a_share_of_the_rows_is_the_same_events_each_time(client: Client) -> None:
     PredictionLog(client).insert([make_frame(range(3000), append_step_ms=1)])
     LabelLog(client).insert("fraud", [label(index) for index in range(0, 3000, 2)])

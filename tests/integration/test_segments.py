@@ -6,16 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from confluent_kafka import Producer
+from sklearn.metrics import brier_score_loss
 
 from schemas.drift_events import AlertState
 from schemas.features import Dtype, Feature, FeatureSchema
 from schemas.kafka_settings import KafkaSettings
+from schemas.pipeline import Pipeline, write_pipeline
 from schemas.settings import ClickHouseSettings
-from storage.client import connect
-from storage.drift_queries import closed_windows, metric_history
+from storage.client import Client, connect
+from storage.drift_queries import QualityMetric, closed_windows, metric_history, quality_history
 from storage.model_store import ModelStore
 from stream_processors.topics import create_shared_topics
-from tests.deployment import Deployment
+from tests.deployment import Deployment, until
 from tests.integration.test_detect_worker import EPOCH, FAST, WINDOW_S, alerts, wait_for_windows
 from training.bootstrap import train_first_model
 
@@ -54,6 +57,9 @@ def segmented(
     store = tmp_path / "store"
     model = ModelStore(store).put(made)
     deployment = Deployment(pipeline_name, kafka, database, store, model, tmp_path, SCHEMA)
+    write_pipeline(
+        store, Pipeline(name=pipeline_name, schema=SCHEMA, model=model, segments=("channel",))
+    )
     create_shared_topics(kafka)
     yield deployment
     deployment.close()
@@ -111,3 +117,44 @@ def test_what_moves_in_one_segment_is_named_with_it(segmented: Deployment) -> No
     assert parts == [ROWS] * len(whole), "every row is in one segment, once"
     noticed = {each.window_start_ms for each in answers if each.noticed}
     assert {EPOCH + number * WINDOW_S * 1000 for number in (5, 6, 7)} <= noticed
+
+
+def test_quality_is_measured_by_segment_too(segmented: Deployment) -> None:
+    fast = FAST | {"THALWEG_QUALITY__INTERVAL_S": "0.5"}
+    for stage in ("score", "log", "join"):
+        segmented.start(stage, **fast).wait_ready()
+    send(segmented, range(2))
+    segmented.wait_for_log(2 * ROWS)
+    producer = Producer(segmented.kafka.librdkafka())
+    for number in range(2):
+        for index in range(ROWS):
+            name = f"w{number}-{index}"
+            label = {"event_id": name, "label": index % 2, "label_time_ms": EPOCH}
+            producer.produce(segmented.names.labels, json.dumps(label).encode(), name)
+    assert producer.flush(30) == 0
+
+    def brier(client: Client, segment: str) -> list[QualityMetric]:
+        found = quality_history(client, segmented.name, "brier", segment=segment)
+        return [each for each in found if each.maturity == 1]
+
+    with connect(segmented.clickhouse) as client:
+        segments = ("", *(f"channel={name}" for name in CHANNELS))
+        until(lambda: all(len(brier(client, each)) == 2 for each in segments), 60)
+        rows = np.array(
+            client.query(
+                "SELECT toUnixTimestamp64Milli(event_time), features[4], label, score"
+                " FROM labelled_predictions WHERE pipeline = {p:String}",
+                {"p": segmented.name},
+            )
+        )
+        for code, name in enumerate(CHANNELS):
+            for window in brier(client, f"channel={name}"):
+                inside = (rows[:, 0] >= window.window_start_ms) & (
+                    rows[:, 0] < window.window_end_ms
+                )
+                own = rows[inside & (rows[:, 1] == code)]
+                assert (window.n_scored, window.n_labelled) == (len(own), len(own))
+                expected = brier_score_loss(own[:, 2], own[:, 3])
+                assert window.realised == pytest.approx(expected, rel=1e-6)
+                assert window.estimate is not None
+        assert [each.n_scored for each in brier(client, "")] == [ROWS, ROWS]
