@@ -12,6 +12,10 @@ from schemas.features import Dtype, Feature, FeatureSchema
 MAX_SEGMENTS = 20
 """Of a model version; each costs about as much as all rows, and a part of the stated rate."""
 
+MAX_WATCHED_COLUMNS = 700
+"""Of all rows and all segments together: what the detector remembers of a column is some 4 KB of
+its one message."""
+
 MIN_SEGMENT_ROWS = 500
 """Of the reference: fewer are 50 blocks of ten rows at best, and ten windows of hardly any."""
 
@@ -34,7 +38,8 @@ def choose_segments(
     schema: FeatureSchema, declared: Sequence[str], matrix: Matrix
 ) -> tuple[Segment, ...]:
     """The segments of the `declared` features (`schemas.pipeline` says which can be) that have
-    MIN_SEGMENT_ROWS rows or more in `matrix`, the MAX_SEGMENTS largest of them, by name.
+    MIN_SEGMENT_ROWS rows or more in `matrix`, the MAX_SEGMENTS largest of them (of wide rows fewer:
+    MAX_WATCHED_COLUMNS), by name.
 
     Rows with other values, missing and unseen ones among them, are in all rows only.
     """
@@ -47,7 +52,8 @@ def choose_segments(
             if n_rows >= MIN_SEGMENT_ROWS:
                 found.append((-n_rows, segment.name, segment))
     largest = [segment for _, _, segment in sorted(found, key=lambda each: each[:2])]
-    return tuple(sorted(largest[:MAX_SEGMENTS], key=lambda segment: segment.name))
+    most = min(MAX_SEGMENTS, max(0, MAX_WATCHED_COLUMNS // matrix.shape[1] - 1))
+    return tuple(sorted(largest[:most], key=lambda segment: segment.name))
 
 
 def _values(feature: Feature) -> tuple[str, ...]:

@@ -63,7 +63,8 @@ SHARED_TOPICS = {
             Topic.DRIFT_STATE,
             "pipeline/stage/name",
             -1,
-            max_message_bytes=2 * MIB,
+            # What the detector remembers of 20 segments of 30 features, twice while models change.
+            max_message_bytes=8 * MIB,
             cleanup_policy="compact",
         ),
     )

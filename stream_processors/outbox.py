@@ -163,7 +163,7 @@ def _producer_options(scoring: ScoringSettings) -> dict[str, str | int | float |
         "delivery.timeout.ms": 0,  # never; a batch's own time-out ends the process instead
         "queue.buffering.max.messages": 4 * scoring.max_in_flight_events + 100_000,
         "queue.buffering.max.kbytes": 2_097_151,
-        "message.max.bytes": 2 * 2**20,
+        "message.max.bytes": 8 * 2**20,  # of drift-state; the topics' own limits are lower
         "batch.size": 1_000_000,
         "retry.backoff.ms": 20,
         "retry.backoff.max.ms": 1000,

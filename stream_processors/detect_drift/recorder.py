@@ -13,7 +13,10 @@ log = structlog.get_logger()
 
 FIRST_RETRY_S, MAX_RETRY_S = 0.05, 30.0
 MAX_WAITING = 100
-"""Windows whose records wait (some 15 KB each); beyond that the detector waits too."""
+"""Windows whose records wait (some 15 KB each, and as much each segment); beyond that the detector
+waits too."""
+MAX_WAITING_BYTES = 16 * 2**20
+"""Or so much of them: they go into a message of 8 MiB, where they take a seventh of that."""
 
 
 class Recorder:
@@ -36,9 +39,13 @@ class Recorder:
     async def add(self, record: WindowRecord) -> None:
         """Take a record; waits while too many are waiting."""
         async with self._changed:
-            await self._changed.wait_for(lambda: len(self._waiting) < MAX_WAITING)
+            await self._changed.wait_for(self._has_room)
             self._waiting.append(record.encode())
             self._changed.notify_all()
+
+    def _has_room(self) -> bool:
+        n_bytes = sum(map(len, self._waiting))
+        return len(self._waiting) < MAX_WAITING and n_bytes < MAX_WAITING_BYTES
 
     async def run(self) -> None:
         """Insert what comes, for ever. A failure that is no outage is raised."""

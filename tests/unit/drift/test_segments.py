@@ -59,6 +59,9 @@ def test_of_very_many_values_the_most_frequent_are_segments() -> None:
     matrix = np.repeat(np.arange(len(names)), counts).astype(np.float32)[:, None]
     chosen = choose_segments(schema, ["c"], matrix)
     assert [segment.name for segment in chosen] == [f"c={name}" for name in names[5:]]
+    wide = np.repeat(matrix, 175, axis=1)
+    chosen = choose_segments(schema, ["c"], wide)
+    assert [segment.name for segment in chosen] == [f"c={name}" for name in names[-3:]]
 
 
 def test_a_segment_s_reference_is_of_its_rows_over_the_bins_of_all() -> None:

@@ -1,5 +1,6 @@
 """Segments in the detector: what moves in one of them only is seen, and named with it."""
 
+import asyncio
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,9 @@ from drift.reference import Reference, make_reference
 from drift.segments import Segment
 from drift.sketch import Sketch, SketchKey
 from schemas.drift_events import AlertState, DriftAlert
+from stream_processors.detect_drift import recorder
+from stream_processors.detect_drift.recorder import Recorder
+from stream_processors.detect_drift.records import WindowRecord
 from stream_processors.detect_drift.watchers import Watchers
 
 MINUTE = 60_000
@@ -153,3 +157,18 @@ def test_pieces_of_a_segment_that_the_reference_does_not_have_are_not_tested() -
     stream = Stream(make_reference(rows(rng, 30_000), SPECS, rng=rng, segments=(SHOP,)))
     checked = stream.close()
     assert len(checked) == 2
+
+
+def test_records_that_wait_are_bounded_by_their_size_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of many segments are large, and all of them are in one message."""
+    record = WindowRecord()
+    monkeypatch.setattr(recorder, "MAX_WAITING_BYTES", 2 * len(record.encode()))
+
+    async def fill() -> int:
+        waiting = Recorder(lambda _: None)
+        with pytest.raises(TimeoutError):
+            for _ in range(10):
+                await asyncio.wait_for(waiting.add(record), 0.05)
+        return len(waiting.waiting)
+
+    assert asyncio.run(fill()) == 2
