@@ -136,7 +136,8 @@ class VersionWatch:
             return Checked(None)
         monitor = self._monitor(sketch.n)
         verdict = self._with_size(monitor.check(counts, sketch.entities), monitor)
-        self._streams.begin(monitor_size(sketch.n))
+        moody = [n for n, mood in zip(self._names, monitor.moods, strict=True) if mood.seen]
+        self._streams.begin(monitor_size(sketch.n), moody)
         about = self._names, self._subjects, self._options.bands
         raised = self._streams.signals(window.start_ms, *about)
         signals = stronger(signals_of(verdict, *about), raised)
