@@ -248,9 +248,8 @@ class VersionWatch:
 
     def _note_resolved(self, alerts: Sequence[DriftAlert], window: Window) -> None:
         quiet_ms = self._options.rules.quiet_windows * (window.end_ms - window.start_ms)
-        back_ms = window.end_ms - quiet_ms
         resolved = [each.name for each in alerts if each.state is AlertState.RESOLVED]
-        self._quiet_since |= dict.fromkeys(resolved, back_ms)
+        self._quiet_since |= dict.fromkeys(resolved, window.end_ms - quiet_ms)
 
     def _check_sample(
         self, sample: RowSample | None, monitor: WindowMonitor, window: Window
@@ -263,8 +262,7 @@ class VersionWatch:
         varies = any(plan.detector == "window_scale" for plan in monitor.plans)
         if self._sample_test is None or sample is None or len(sample.rows) < MIN_ROWS or varies:
             return None
-        rng = _generator(self._options.seed, window.start_ms)
-        return self._sample_test.check(sample.rows, rng)
+        return self._sample_test.check(sample.rows, _generator(self._options.seed, window.start_ms))
 
     def _answers(self, verdict: WindowVerdict, together: Result | None) -> Sequence[Answer]:
         answers = [self._answer(each) for each in verdict.tested]
