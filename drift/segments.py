@@ -19,6 +19,9 @@ its one message."""
 MIN_SEGMENT_ROWS = 500
 """Of the reference: fewer are 50 blocks of ten rows at best, and ten windows of hardly any."""
 
+MAX_NAME = 200
+"""Characters: longer values, and those that cannot be printed, are no names."""
+
 Places = NDArray[np.intp]
 
 
@@ -49,7 +52,8 @@ def choose_segments(
         for code, value in enumerate(_values(schema.features[column])):
             segment = Segment(f"{name}={value}", column, float(code))
             n_rows = len(segment.places(matrix))
-            if n_rows >= MIN_SEGMENT_ROWS:
+            has_name = len(segment.name) <= MAX_NAME and segment.name.isprintable()
+            if n_rows >= MIN_SEGMENT_ROWS and has_name:
                 found.append((-n_rows, segment.name, segment))
     largest = [segment for _, _, segment in sorted(found, key=lambda each: each[:2])]
     most = min(MAX_SEGMENTS, max(0, MAX_WATCHED_COLUMNS // matrix.shape[1] - 1))

@@ -59,9 +59,8 @@ def _alerts(found: DriftStatus) -> Iterator[str]:
         return
     yield from _entry("open alerts", f"{len(found.open_alerts)}")
     for alert in found.open_alerts:
-        about = f" [{alert.segment}]" if alert.segment else ""
         older = "" if alert.model_version == found.champion else f" (model {alert.model_version})"
-        yield from _item(f"{alert.level}{about}: {alert.sentence}{older}")
+        yield from _item(f"{alert.level}: {alert.sentence}{older}")
 
 
 def _quality(measured: Iterable[QualityNow]) -> Iterator[str]:

@@ -64,6 +64,13 @@ def test_of_very_many_values_the_most_frequent_are_segments() -> None:
     assert [segment.name for segment in chosen] == [f"c={name}" for name in names[-3:]]
 
 
+def test_values_that_make_no_name_are_not_segments() -> None:
+    values = ("a", "b\x1b[2J", "c" * 300)
+    schema = FeatureSchema((Feature(name="c", dtype=Dtype.CATEGORY, categories=values),))
+    matrix = np.repeat([0.0, 1.0, 2.0], 1000).astype(np.float32)[:, None]
+    assert [segment.name for segment in choose_segments(schema, ["c"], matrix)] == ["c=a"]
+
+
 def test_a_segment_s_reference_is_of_its_rows_over_the_bins_of_all() -> None:
     matrix = rows()
     made = reference(matrix, "channel")

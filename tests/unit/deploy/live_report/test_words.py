@@ -6,6 +6,9 @@ import pytest
 from deploy.live_report.status import DriftStatus, LastWindow, QualityNow
 from deploy.live_report.words import WIDTH, status_lines
 from deploy.local.status import StageLag
+from drift.findings import Subject
+from drift.result import Result
+from drift.sentences import live_sentence
 from tests.golden.messages import ALERT, DECISION
 from tests.live_drift import START_MS, WINDOW_MS
 
@@ -59,9 +62,14 @@ def test_sentences_of_strangers_stay_within_the_terminal(sentence: str) -> None:
 
 
 def test_an_alert_names_its_segment_and_a_model_that_is_not_the_champion() -> None:
-    alert = msgspec.structs.replace(ALERT, segment="country=DE", model_version="v0")
+    result = Result("g_test", 80.0, 20.0, 1e-9, 0.3, n_reference=20_000, n_window=2_000)
+    window = START_MS, START_MS + WINDOW_MS
+    sentence = live_sentence(Subject.FEATURE, "amount", result, window, None, segment="country=DE")
+    alert = msgspec.structs.replace(
+        ALERT, segment="country=DE", model_version="v0", sentence=sentence
+    )
     text = text_of(open_alerts=(alert,))
-    assert "alert [country=DE]: " in text
+    assert "alert: feature amount in segment country=DE: moved" in text
     assert text.count("(model v0)") == 1
     assert "(model" not in text_of(open_alerts=(ALERT,))
 
