@@ -133,7 +133,7 @@ def test_a_change_that_is_taken_back_brings_no_labels(
     """The labels alone decide: 10 an hour since each of several changes."""
     policy = RetrainingPolicy(quorum=quorum, harm="none", min_labelled_rows=n_needed)
     signals = tuple(
-        OpenSignal(str(i), "v1", "feature", "a", "", 0.5, "psi", 0, 0, 0, change)
+        OpenSignal(str(i), "v1", "feature", f"a{i}", "", 0.5, "psi", 0, 0, 0, change)
         for i, change in enumerate(changes)
     )
     state = PolicyState("fraud", "v1", NOW, signals, (), HOURS, (10,) * len(HOURS))
