@@ -109,7 +109,9 @@ class VersionWatch:
         self._subjects = [Subject.FEATURE] * (len(names) - 1) + [Subject.SCORE]
         self._monitors: dict[int, WindowMonitor] = {}
         self._e_detector: EDetector | None = None
-        self._sample_test = SampleTest.of_sample(reference.sample[:, :-1], self._rate)
+        self._sample_test = SampleTest.of_sample(
+            reference.sample[:, :-1], self._rate, without=reference.by_the_clock
+        )
         self._book = AlertBook(pipeline, version, options.rules)
         self._history = History(HISTORY_ENTRIES)
         self._streams = LiveStreams(reference, self._rate)
@@ -134,7 +136,9 @@ class VersionWatch:
         if sketch.n < self._options.min_window_rows:
             return Checked(None)
         monitor = self._monitor(sketch.n)
-        verdict = self._with_size(monitor.check(counts, sketch.entities), monitor)
+        span = window.start_ms, window.end_ms
+        checked = monitor.check(counts, sketch.entities, span_ms=span)
+        verdict = self._with_size(checked, monitor, window.end_ms)
         self._streams.begin(monitor_size(sketch.n))
         about = self._names, self._subjects, self._options.bands
         raised = self._streams.signals(window.start_ms, *about)
@@ -203,13 +207,15 @@ class VersionWatch:
             monitor.e_detector = self._e_detector
         return monitor
 
-    def _with_size(self, verdict: WindowVerdict, monitor: WindowMonitor) -> WindowVerdict:
+    def _with_size(
+        self, verdict: WindowVerdict, monitor: WindowMonitor, end_ms: int
+    ) -> WindowVerdict:
         """Evidence is of many windows: so is the size of what moved, not that of the last one."""
         evidence = verdict.evidence
         if evidence is None or not evidence.result.exceeded:
             return verdict
         column = evidence.shares[0][0]
-        index = self._change_index(column, monitor)
+        index = self._change_index(column, monitor, end_ms)
         since = self._history.totals[0 if index is None else index :].sum(axis=0)
         columns = self.reference.columns
         moved = columns.of(since, column).astype(np.int64)
@@ -225,22 +231,24 @@ class VersionWatch:
         """With a change point and words."""
         change = signal.change_point_ms
         if change is None and signal.name in self._names:
-            index = self._change_index(self._names.index(signal.name), monitor)
+            index = self._change_index(self._names.index(signal.name), monitor, window.end_ms)
             change = None if index is None else int(self._history.starts[index])
         bounds = window.start_ms, window.end_ms
         sentence = live_sentence(signal.subject, signal.name, signal.result, bounds, change)
         return replace(signal, change_point_ms=change, sentence=sentence)
 
-    def _change_index(self, column: int, monitor: WindowMonitor) -> int | None:
-        """The entry of history that a column's most likely change begins with, of those since it
-        was last back where it had been.
+    def _change_index(self, column: int, monitor: WindowMonitor, end_ms: int) -> int | None:
+        """The entry of history up to `end_ms` that a column's most likely change begins with, of
+        those since it was last back where it had been.
         """
         since = self._quiet_since.get(self._names[column])
         first = 0 if since is None else int(np.searchsorted(self._history.starts, since))
         totals = self._history.totals[first:]
         if len(totals) < MIN_ENTRIES:
             return None
+        bounds = np.append(self._history.starts[first:], end_ms)
         counts: Counts = self.reference.columns.of(totals, column).astype(np.int64)
+        counts = monitor.level(counts, bounds, column)
         dispersion = max(1.0, monitor.plans[column].dispersion)
         return first + split_counts(counts, dispersion=dispersion).index
 
@@ -258,8 +266,9 @@ class VersionWatch:
         Not where the reference itself varies from window to window: rows of another hour would be
         told from it with nothing wrong.
         """
-        varies = any(plan.detector == "window_scale" for plan in monitor.plans)
-        if self._sample_test is None or sample is None or len(sample.rows) < MIN_ROWS or varies:
+        if self._sample_test is None or monitor.varies:
+            return None
+        if sample is None or len(sample.rows) < MIN_ROWS:
             return None
         rng = _generator(self._options.seed, window.start_ms)
         return self._sample_test.check(sample.rows, rng)

@@ -34,6 +34,8 @@ def train_first_model(
     directory: Path | None = None,
     event_times: npt.NDArray[np.int64] | None = None,
     entity_keys: Sequence[str] | None = None,
+    season_hours: int | None = None,
+    calendar: Sequence[str] = (),
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Path:
     """Train on float32[n, n_features] rows, oldest first, labelled 0 or 1; gives a model directory.
@@ -42,7 +44,7 @@ def train_first_model(
     threshold (highest F1). Its measures are in the manifest's `training`. The directory is a new
     temporary one unless given: store it, then delete it. The same seed and rows give the same
     ONNX file, quality at release (`training.quality`) and drift reference (`training.reference`),
-    which `event_times` and `entity_keys`, one a row, are for.
+    which `event_times` and `entity_keys`, one a row, `season_hours` and `calendar` are for.
 
     Raises ConfigurationError for rows that cannot train a model, ModelError when the exported model
     fails a check.
@@ -80,7 +82,15 @@ def train_first_model(
             now=now(),
         )
         add_quality(made, sample, truth, seed=seed)
-        add_reference(made, features, seed=seed, event_times=event_times, entity_keys=entity_keys)
+        add_reference(
+            made,
+            features,
+            seed=seed,
+            event_times=event_times,
+            entity_keys=entity_keys,
+            season_hours=season_hours,
+            calendar=calendar,
+        )
     return made
 
 
