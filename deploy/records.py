@@ -92,6 +92,8 @@ def describe_record(record: Record, feature_names: Sequence[str] = ()) -> str:
         return _frame(record.value)
     if record.topic.endswith(Topic.DRIFT_SKETCHES):
         return _sketch(record.value)
+    if record.topic.endswith(Topic.DRIFT_STATE):
+        return f"({len(record.value)} bytes that a stage remembers)"
     return record.value.decode(errors="backslashreplace")
 
 

@@ -139,7 +139,8 @@ class VersionWatch:
         span = window.start_ms, window.end_ms
         checked = monitor.check(counts, sketch.entities, span_ms=span)
         verdict = self._with_size(checked, monitor, window.end_ms)
-        self._streams.begin(monitor_size(sketch.n))
+        moody = [n for n, mood in zip(self._names, monitor.moods, strict=True) if mood.seen]
+        self._streams.begin(monitor_size(sketch.n), moody)
         about = self._names, self._subjects, self._options.bands
         raised = self._streams.signals(window.start_ms, *about)
         signals = stronger(signals_of(verdict, *about), raised)

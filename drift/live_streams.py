@@ -15,6 +15,7 @@ from drift.sketch import Sketch
 
 class _State(msgspec.Struct, frozen=True):
     window_rows: int
+    moody: list[str]
     streams: bytes
     alarms: list[StreamAlarm]
 
@@ -28,6 +29,7 @@ class LiveStreams:
     def __init__(self, reference: Reference, rate: StatedRate, state: bytes = b"") -> None:
         self._reference, self._rate = reference, rate
         self._window_rows = 0
+        self._moody: list[str] = []
         self._streams: PieceStreams | None = None
         self._alarms: list[StreamAlarm] = []
         if state:
@@ -38,11 +40,13 @@ class LiveStreams:
         """Columns that are left alone, and why."""
         return self._streams.restless if self._streams else {}
 
-    def begin(self, window_rows: int) -> None:
-        """Watch from now on, if it has not begun."""
+    def begin(self, window_rows: int, moody: Sequence[str]) -> None:
+        """Watch from now on, if it has not begun, all columns but the `moody` ones."""
         if self._streams is None:
-            self._window_rows = window_rows
-            self._streams = PieceStreams(self._reference, rate=self._rate, window_rows=window_rows)
+            self._window_rows, self._moody = window_rows, list(moody)
+            self._streams = PieceStreams(
+                self._reference, rate=self._rate, window_rows=window_rows, moody=moody
+            )
 
     def feed(self, piece: Sketch) -> None:
         """Take a piece, each once, in the order of their topic."""
@@ -60,18 +64,23 @@ class LiveStreams:
     def encode(self) -> bytes:
         if self._streams is None:
             return b""
-        state = _State(self._window_rows, self._streams.encode(), self._alarms)
+        state = _State(self._window_rows, self._moody, self._streams.encode(), self._alarms)
         return msgspec.msgpack.encode(state)
 
     def _restore(self, data: bytes) -> None:
         try:
             state = msgspec.msgpack.decode(data, type=_State)
             self._streams = PieceStreams.decode(
-                state.streams, self._reference, rate=self._rate, window_rows=state.window_rows
+                state.streams,
+                self._reference,
+                rate=self._rate,
+                window_rows=state.window_rows,
+                moody=state.moody,
             )
         except (msgspec.DecodeError, ValueError):
             return  # another rate, or another version of river: it begins anew
-        self._window_rows, self._alarms = state.window_rows, state.alarms
+        self._window_rows, self._moody = state.window_rows, state.moody
+        self._alarms = state.alarms
 
 
 def stronger(windows: Sequence[Signal], streams: Sequence[Signal]) -> list[Signal]:

@@ -15,7 +15,7 @@ AR(1) rows of three partitions raised 3 times the stated alarms.)
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -80,18 +80,27 @@ class PieceStreams:
 
     Alarms of all columns together come once in `rate.sequential_arl0` windows of `window_rows`
     rows while nothing drifts: one family's part of the stated rate. `restless` are the columns
-    that are left alone, and why. Pieces come in the order of their topic, each range of a source
-    partition and window counted once (`drift.fed_pieces`).
+    that are left alone, and why; `moody` is added to them: columns that move for longer than
+    windows (`drift.moods`), which ADWIN would take for drift. Pieces come in the order of their
+    topic, each range of a source partition and window counted once (`drift.fed_pieces`).
     """
 
-    def __init__(self, reference: Reference, *, rate: StatedRate, window_rows: int) -> None:
+    def __init__(
+        self,
+        reference: Reference,
+        *,
+        rate: StatedRate,
+        window_rows: int,
+        moody: Collection[str] = (),
+    ) -> None:
         self._reference = reference
         self._built = {
             "reference": reference.fingerprint,
             "arl0": rate.sequential_arl0,
             "window_rows": window_rows,
+            "moody": sorted(moody),
         }
-        self.restless: dict[str, str] = {}
+        self.restless = dict.fromkeys(moody, "its reference moves for longer than windows")
         self._watched = self._build(rate.sequential_arl0 * window_rows, window_rows)
         self._columns = np.array([each.column for each in self._watched], dtype=np.intp)
         self._item_rows = np.array([w.scale.item_rows for w in self._watched], dtype=np.int64)
@@ -151,11 +160,17 @@ class PieceStreams:
 
     @classmethod
     def decode(
-        cls, data: bytes, reference: Reference, *, rate: StatedRate, window_rows: int
+        cls,
+        data: bytes,
+        reference: Reference,
+        *,
+        rate: StatedRate,
+        window_rows: int,
+        moody: Collection[str] = (),
     ) -> "PieceStreams":
         """The streams of `encode`; raises ValueError for anything else: another reference, rate or
         window, or a state of ADWIN's that another version of river kept."""
-        streams = cls(reference, rate=rate, window_rows=window_rows)
+        streams = cls(reference, rate=rate, window_rows=window_rows, moody=moody)
         try:
             state = msgspec.msgpack.decode(data, type=_State)
         except msgspec.DecodeError as error:
@@ -176,6 +191,8 @@ class PieceStreams:
     def _build(self, arl0_rows: float, window_rows: int) -> list[_Watch]:
         scales: dict[int, MeanScale] = {}
         for i, name in enumerate(self._reference.columns.names):
+            if name in self.restless:
+                continue
             try:
                 scales[i] = measure_mean(self._reference, i, window_rows)
             except RestlessError as error:

@@ -2,9 +2,10 @@
 
     python -m tests.bench.drift_long_run --events 1000000 --window-hours 6
 
-Prints the tables of docs/drift/long-run.md. Windows of event time go straight through what the live
-detector uses: the reference with its customers, `WindowMonitor`, `signals_of`, `AlertBook`. The
-score is a stand-in, a logistic function of six features.
+Prints the tables of docs/drift/long-run.md. Windows of event time, in pieces as workers cut them,
+go straight through the live detector's `VersionWatch`: tests of windows with the reference's
+customers, e-SR, ADWIN, the domain classifier, the book of alerts. The score is a stand-in, a
+logistic function of six features.
 """
 
 import argparse
@@ -12,30 +13,32 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import poisson
 
 from deploy.fraud import HISTORY_EVENTS
-from drift.alert_book import AlertBook, Window
-from drift.alert_signals import Signal, signals_of
+from drift.alert_book import Window
 from drift.columns import specs_of
-from drift.entities import WINDOW_LIMIT, EntityTable, hash_entities
-from drift.families import StatedRate
-from drift.findings import Level, Subject
-from drift.levels import AlertBands
-from drift.monitor import WindowMonitor
+from drift.coverage import Coverage
+from drift.entities import WINDOW_LIMIT, hash_entities
+from drift.findings import Level
+from drift.live import Answer, VersionWatch, WatchOptions
 from drift.nulls import Nulls
 from drift.reference import Reference, make_reference
+from drift.row_sample import hash_places
 from drift.rows import DEFAULT_ARL0
+from drift.sketch import Sketch, SketchKey
 from producers.fraud import FRAUD_SCHEMA, Drift, DriftKind, FraudBlock, FraudStream
 from schemas.drift_events import AlertState
 
 HOUR_MS = 3_600_000
-SUBJECTS = (*(Subject.FEATURE for _ in FRAUD_SCHEMA.names), Subject.SCORE)
-N_FAMILIES = 2
-"""Tests of windows, and e-SR."""
+PIECES = 6
+"""Of a window."""
+SAMPLE_ROWS = 200
+SOURCE = ("features", 0)
 DRIFT_AFTER, SEEN_WITHIN = 100_000, 300_000
 """Events behind the reference before a drift sets in, and those within which it is to be seen."""
 DRIFTS = (
@@ -62,9 +65,9 @@ Matrix = NDArray[np.float32]
 
 @dataclass(slots=True)
 class Run:
-    """What windows said: one entry of `signals` a window, `opened` of the alert book."""
+    """What windows said: one entry of `noticed` a window, `opened` of the alert book."""
 
-    signals: list[tuple[Signal, ...]] = field(default_factory=list)
+    noticed: list[tuple[Answer, ...]] = field(default_factory=list)
     opened: Counter[tuple[str, str]] = field(default_factory=Counter)
     n_alerts: int = 0
     n_events: int = 0
@@ -91,24 +94,23 @@ def rows_of(block: FraudBlock) -> Matrix:
     return np.column_stack([features, 1.0 / (1.0 + np.exp(-logit))]).astype(np.float32)
 
 
-def read_reference(blocks: Iterator[FraudBlock], n_events: int) -> tuple[Reference, float]:
-    """The reference of the first whole days with `n_events` or more, and its rows a day."""
-    matrices, times, customers, n, n_days = [], [], [], 0, 0
+def read_reference(blocks: Iterator[FraudBlock], n_events: int) -> Reference:
+    """The reference of the first whole days with `n_events` or more."""
+    matrices, times, customers, n = [], [], [], 0
     for block in blocks:
         matrices.append(rows_of(block))
         times.append(block.event_time_ms)
         customers.append(block.customer)
-        n, n_days = n + len(block), n_days + 1
+        n += len(block)
         if n >= n_events:
             break
-    reference = make_reference(
+    return make_reference(
         np.concatenate(matrices),
         specs_of(FRAUD_SCHEMA),
         rng=np.random.default_rng(0),
         event_times=np.concatenate(times),
         entity_keys=np.concatenate(customers),
     )
-    return reference, n / n_days
 
 
 def watch(
@@ -116,29 +118,51 @@ def watch(
 ) -> Run:
     """Hold windows of the `n_events` events behind the reference against it, to whole days."""
     blocks = stream.blocks()
-    reference, rows_a_day = read_reference(blocks, n_reference)
-    monitor = WindowMonitor(
-        reference,
-        round(rows_a_day * window_hours / 24),
-        rate=StatedRate(arl0, N_FAMILIES),
-        nulls=Nulls(seed=0),
-    )
-    book, run = AlertBook("fraud", "v1"), Run()
+    reference = read_reference(blocks, n_reference)
+    live = VersionWatch("fraud", "v1", reference, WatchOptions(arl0=arl0), nulls=Nulls(seed=0))
+    run = Run()
     for block in blocks:
-        matrix = rows_of(block)
+        matrix, hashes = rows_of(block), hash_entities(block.customer)
         for window, rows in _windows(block, window_hours * HOUR_MS):
-            table = EntityTable.of(hash_entities(block.customer[rows]), WINDOW_LIMIT)
-            verdict = monitor.check(reference.columns.count(matrix[rows]), table)
-            signals = signals_of(verdict, reference.columns.names, SUBJECTS, AlertBands())
-            run.signals.append(signals)
-            run.n_alerts += sum(signal.level is Level.ALERT for signal in signals)
-            for event in book.close(window, signals):
+            pieces = list(_pieces(reference, window, rows, matrix, hashes, block))
+            for piece in pieces:
+                live.feed(piece)
+            checked = live.close(window, reduce(Sketch.merge, pieces))
+            noticed = tuple(each for each in checked.answers if each.level is not None)
+            run.noticed.append(noticed)
+            run.n_alerts += sum(each.level is Level.ALERT for each in noticed)
+            for event in checked.alerts:
                 if event.state is AlertState.OPENED:
                     run.opened[event.detector, event.name] += 1
         run.n_events += len(block)
         if run.n_events >= n_events:
             break
     return run
+
+
+def _pieces(
+    reference: Reference,
+    window: Window,
+    rows: slice,
+    matrix: Matrix,
+    hashes: NDArray[np.uint64],
+    block: FraudBlock,
+) -> Iterator[Sketch]:
+    """The sketches of a window's rows, in runs of offsets."""
+    columns = reference.columns
+    key = SketchKey("fraud", "v1", window.start_ms, window.end_ms, "", columns.fingerprint)
+    empty = Sketch.empty(columns, key, entity_limit=WINDOW_LIMIT, sample_limit=SAMPLE_ROWS)
+    for places in np.array_split(np.arange(rows.start, rows.stop), PIECES):
+        if len(places):
+            offsets = block.first_index + places
+            yield empty.update(
+                columns,
+                matrix[places],
+                Coverage.of({SOURCE: [(int(offsets[0]), int(offsets[-1]) + 1)]}),
+                hashes[places],
+                hash_places(SOURCE, offsets),
+                latest_ms=int(block.event_time_ms[places[-1]]),
+            )
 
 
 def inject(
@@ -157,18 +181,19 @@ def inject(
     # that has none, which is the same up to it.
     first = _window_of(seed, change, n_reference, window_hours)
     return Seen(
-        _first(run.signals[first:], (Level.NOTICE, Level.ALERT)),
-        _first(run.signals[first:], (Level.ALERT,)),
+        _first(run.noticed[first:], (Level.NOTICE, Level.ALERT)),
+        _first(run.noticed[first:], (Level.ALERT,)),
     )
 
 
 def _first(
-    windows: Sequence[tuple[Signal, ...]], levels: tuple[Level, ...]
+    windows: Sequence[tuple[Answer, ...]], levels: tuple[Level, ...]
 ) -> tuple[int, str] | None:
-    for number, signals in enumerate(windows, start=1):
-        found = [signal for signal in signals if signal.level in levels]
+    for number, noticed in enumerate(windows, start=1):
+        found = [each for each in noticed if each.level in levels]
         if found:
-            names = [s.name for s in sorted(found, key=lambda s: -abs(s.result.effect))]
+            ranked = sorted(found, key=lambda each: -abs(each.result.effect))
+            names = list(dict.fromkeys(each.name for each in ranked))
             more = f" and {len(names) - 2} more" if len(names) > 2 else ""
             return number, ", ".join(names[:2]) + more
     return None
@@ -211,13 +236,13 @@ def main(arguments: Sequence[str]) -> int:
     for seed in options.seeds:
         run = watch(FraudStream(seed=seed), n_events=options.events, **sizes)
         by = ", ".join(f"{name} ({detector}) {n}" for (detector, name), n in run.opened.items())
-        stated = len(run.signals) / options.arl0
+        stated = len(run.noticed) / options.arl0
         print(
-            f"| {seed} | {run.n_events:,} | {len(run.signals):,} | {stated:.2f} | {run.n_notices} |"
+            f"| {seed} | {run.n_events:,} | {len(run.noticed):,} | {stated:.2f} | {run.n_notices} |"
             f" {by or '-'} | {run.n_alerts} |",
             flush=True,
         )
-        n_windows += len(run.signals)
+        n_windows += len(run.noticed)
         n_notices += run.n_notices
         n_alerts += run.n_alerts
     stated = n_windows / options.arl0

@@ -71,11 +71,11 @@ def test_the_status_names_shared_topics_once_however_many_pipelines_there_are(
         create_pipeline_topics(settings, pipeline)
 
     # Apache Kafka lists a new topic a moment after it said that it made it.
-    until(lambda: len(topic_status(settings, pipelines)) >= 2 * 5 + 3, 20)
+    until(lambda: len(topic_status(settings, pipelines)) >= 2 * 5 + len(SHARED_TOPICS), 20)
     found = [each.name for each in topic_status(settings, pipelines)]
 
-    assert len(found) == len(set(found)) == 2 * 5 + 3
-    assert len(topic_status(settings, [])) == 3
+    assert len(found) == len(set(found)) == 2 * 5 + len(SHARED_TOPICS)
+    assert len(topic_status(settings, [])) == len(SHARED_TOPICS)
 
 
 def test_the_command_line_lists_and_tails_them_under_their_short_names(

@@ -19,7 +19,7 @@ def _watch(seed: int, *drifts: Drift) -> Run:
 
 def test_a_stable_stream_has_as_many_notices_as_stated_and_no_alert() -> None:
     runs = [_watch(seed) for seed in (10, 11)]
-    n_windows = sum(len(run.signals) for run in runs)
+    n_windows = sum(len(run.noticed) for run in runs)
     assert n_windows > 200
     assert sum(run.n_notices for run in runs) <= poisson.ppf(0.999, n_windows / ARL0)
     assert sum(run.n_alerts for run in runs) == 0
@@ -40,8 +40,7 @@ def test_a_drift_is_an_alert_in_its_columns_within_two_days(
 ) -> None:
     run = _watch(10, drift)
     alerts = [
-        {signal.name for signal in signals if signal.level is Level.ALERT}
-        for signals in run.signals
+        {each.name for each in noticed if each.level is Level.ALERT} for noticed in run.noticed
     ]
     n_before = 24
     assert not any(alerts[:n_before])
