@@ -17,8 +17,10 @@ from drift.families import StatedRate
 from drift.live import VersionWatch, WatchOptions
 from drift.monitor import WindowMonitor, WindowVerdict
 from drift.nulls import Nulls
+from drift.piece_streams import PieceStreams
 from drift.reference import Reference, make_reference
 from drift.rows import Rows, ScanOptions
+from drift.sample_test import SampleTest
 from drift.scan import scan
 from drift.season import HOUR_MS, WEEK_MS, make_season
 from drift.season_scatter import scatter_of
@@ -301,3 +303,25 @@ def test_a_scan_with_a_season_is_quiet_where_nothing_moves_and_finds_what_does()
     assert row is not None
     assert abs(row - changed) < 500
     assert {c.name: c.test for c in report.columns}["hour"] == "season_scale"
+
+
+def test_what_goes_by_the_clock_takes_no_part_in_evidence_streams_and_samples() -> None:
+    made = reference()
+    rate = StatedRate(ARL0, 4)
+    streams = PieceStreams(made, rate=rate, window_rows=WINDOW_ROWS)
+    assert "flat" not in streams.restless
+    assert streams.restless["day"] == "it follows the season"
+    assert streams.restless["hour"] == "it follows the calendar"
+    matrix, times = stream(4, 1, WEEKS)
+    sample = SampleTest.of_sample(made.sample, rate, without=made.by_the_clock | {6})
+    assert sample is None  # one column is left
+    two = SampleTest.of_sample(made.sample, rate, without=made.by_the_clock - {0})
+    assert two is not None
+    assert two.columns.tolist() == [0, 1]
+    live = WindowMonitor(made, WINDOW_ROWS, rate=rate, nulls=NULLS)
+    matrix[:, 0] += 3.0
+    told = verdicts(live, matrix, times)
+    assert all("day" in noticed(each) for each in told)
+    assert not any(
+        each.evidence is not None and each.evidence.result.exceeded for each in told[:40]
+    )
