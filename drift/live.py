@@ -1,6 +1,5 @@
 """One model version watched as its windows close: tests, evidence, change points, alerts."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -23,7 +22,7 @@ from drift.nulls import Nulls
 from drift.reference import Reference
 from drift.result import Result
 from drift.row_sample import RowSample
-from drift.sample_test import SampleTest
+from drift.sample_test import SampleTest, window_generator
 from drift.sentences import live_sentence
 from drift.sketch import Sketch
 from drift.window_tests import psi
@@ -109,9 +108,8 @@ class VersionWatch:
         self._subjects = [Subject.FEATURE] * (len(names) - 1) + [Subject.SCORE]
         self._monitors: dict[int, WindowMonitor] = {}
         self._e_detector: EDetector | None = None
-        self._sample_test = SampleTest.of_sample(
-            reference.sample[:, :-1], self._rate, without=reference.by_the_clock
-        )
+        rows = reference.sample[:, :-1]
+        self._sample_test = SampleTest.of_sample(rows, self._rate, without=reference.by_the_clock)
         self._book = AlertBook(pipeline, version, options.rules)
         self._history = History(HISTORY_ENTRIES)
         self._streams = LiveStreams(reference, self._rate)
@@ -136,8 +134,7 @@ class VersionWatch:
         if sketch.n < self._options.min_window_rows:
             return Checked(None)
         monitor = self._monitor(sketch.n)
-        span = window.start_ms, window.end_ms
-        checked = monitor.check(counts, sketch.entities, span_ms=span)
+        checked = monitor.check(counts, sketch.entities, span_ms=(window.start_ms, window.end_ms))
         verdict = self._with_size(checked, monitor, window.end_ms)
         moody = [n for n, mood in zip(self._names, monitor.moods, strict=True) if mood.seen]
         self._streams.begin(monitor_size(sketch.n), moody)
@@ -271,7 +268,7 @@ class VersionWatch:
             return None
         if sample is None or len(sample.rows) < MIN_ROWS:
             return None
-        rng = _generator(self._options.seed, window.start_ms)
+        rng = window_generator(self._options.seed, window.start_ms)
         return self._sample_test.check(sample.rows, rng)
 
     def _answers(self, verdict: WindowVerdict, together: Result | None) -> Sequence[Answer]:
@@ -302,9 +299,3 @@ def monitor_size(n_rows: int) -> int:
 
 def _answer_of(signal: Signal) -> Answer:
     return Answer(signal.subject, signal.name, signal.result, signal.level)
-
-
-def _generator(seed: int, start_ms: int) -> np.random.Generator:
-    """The same for a window on every replay."""
-    digest = hashlib.sha256(f"{seed} {start_ms}".encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest[:8], "big"))

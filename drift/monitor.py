@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from drift.columns import Counts, Kind
 from drift.customers import customers_by_column
 from drift.dependence import Repeats, dependent_test, plan_dependence
-from drift.e_detector import EDetector, ReferenceTooShortError
+from drift.e_detector import start
 from drift.entities import EntityTable
 from drift.families import StatedRate, notice
 from drift.moods import mood_of
 from drift.nulls import Nulls
-from drift.reference import MIN_WINDOWS, Reference
+from drift.reference import Reference
 from drift.result import Result
 from drift.season_test import NO_HOURS, SEASON_SCALE, SeasonTests
 from drift.window_tests import corrected_psi, each_column, g_test, null_rate, unseen_rate
@@ -107,7 +107,8 @@ class WindowMonitor:
             mood_of(columns.of(reference.blocks, i).astype(np.int64), plan)
             for i, plan in enumerate(self.plans)
         ]
-        self.e_detector = _e_detector(reference, window_rows, rate)
+        windows = reference.n / window_rows
+        self.e_detector = start(rate.sequential_arl0, len(columns), windows)
 
     @property
     def keeps_evidence(self) -> bool:
@@ -295,13 +296,3 @@ class WindowMonitor:
 
 def _column_counts(reference: Reference, index: int) -> Counts:
     return reference.columns.of(reference.counts, index).astype(np.int64)
-
-
-def _e_detector(reference: Reference, window_rows: int, rate: StatedRate) -> EDetector | None:
-    windows = reference.n / window_rows
-    if windows < MIN_WINDOWS:
-        return None
-    try:
-        return EDetector(rate.sequential_arl0, len(reference.columns), windows)
-    except ReferenceTooShortError:
-        return None

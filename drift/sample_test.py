@@ -1,5 +1,6 @@
 """The multivariate test of windows: samples of each against samples of the reference."""
 
+import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Self
@@ -81,6 +82,12 @@ class SampleTest:
         return domain_classifier(
             self.reference, window, alpha=alpha, generator=rng, n_permutations=n, block=self.block
         )
+
+
+def window_generator(seed: int, start_ms: int) -> np.random.Generator:
+    """The same for a window on every replay."""
+    digest = hashlib.sha256(f"{seed} {start_ms}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
 
 def _others(n_features: int, without: Collection[int]) -> NDArray[np.int64]:

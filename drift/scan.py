@@ -81,12 +81,14 @@ class Scan:
         columns = self.reference.columns
         bounds = list(self._bounds())
         counts, p_values, psi = [], [], []
+        unheld: dict[str, None] = {}
         for window, (begin, end) in enumerate(bounds):
             counted = columns.count(self._matrix[begin:end])
             verdict = self._monitor.check(
                 counted, self._entities(begin, end), span_ms=self._span(begin, end)
             )
             self._note_window(window, (begin, end), verdict)
+            unheld |= dict.fromkeys(verdict.warnings)
             counts.append(counted)
             p_values.append(verdict.p_values)
             psi.append(verdict.psi)
@@ -103,7 +105,11 @@ class Scan:
             bounds=bounds_array,
             columns=self._histories(np.array(counts), np.array(p_values), np.array(psi)),
             findings=tuple(sorted(self._findings, key=_order)),
-            warnings=(*self.reference.warnings(self._options.window_rows), *streams.warnings),
+            warnings=(
+                *self.reference.warnings(self._options.window_rows),
+                *unheld,
+                *streams.warnings,
+            ),
             quality=quality_history(self._rows, self._options, bounds_array),
             times_ms=None
             if self._rows.times_ms is None
