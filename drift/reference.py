@@ -115,7 +115,10 @@ class Reference:
         )
 
     def warnings(self, window_rows: int) -> tuple[str, ...]:
-        """Sentences on what this reference is too short or too poor for; empty when it is fine."""
+        """Sentences on what this reference is too short or too poor for; empty when it is fine.
+
+        `window_rows` 0: how many rows a window has is not known yet.
+        """
         found = [
             *self._length_warnings(window_rows),
             *self._column_warnings(),
@@ -177,7 +180,8 @@ class Reference:
 
     def _mood_warnings(self, window_rows: int) -> list[str]:
         """Columns that move for longer than windows; quarters of too few rows cannot say it."""
-        if len(self.blocks) < MIN_BLOCKS or self.n < MIN_WINDOWS * window_rows:
+        too_short = len(self.blocks) < MIN_BLOCKS or self.n < MIN_WINDOWS * window_rows
+        if window_rows == 0 or too_short:
             return []
         bounds = {}
         for i, column in enumerate(self.columns):

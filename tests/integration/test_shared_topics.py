@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import ConfigResource, ResourceType
 from typer.testing import CliRunner
 
@@ -48,10 +48,26 @@ def test_each_topic_has_its_retention_and_size(settings: KafkaSettings) -> None:
 
     for topic, spec in SHARED_TOPICS.items():
         name = TopicNames("any", settings.topic_prefix).of(topic)
+        found = config_of(settings, name)
+        assert found.items() >= spec.config().items()
+
+
+def config_of(settings: KafkaSettings, name: str) -> dict[str, str]:
+    """A topic's configuration; Apache Kafka knows a new topic a moment after it made it."""
+    found: dict[str, str] = {}
+
+    def known() -> bool:
         resource = ConfigResource(ResourceType.TOPIC, name)
         (future,) = admin_client(settings).describe_configs([resource]).values()
-        found = {key: entry.value for key, entry in future.result(30).items()}
-        assert found.items() >= spec.config().items()
+        try:
+            found.update({key: entry.value for key, entry in future.result(30).items()})
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+        return bool(found)
+
+    until(known, 20)
+    return found
 
 
 def test_pipelines_that_start_at_once_share_one_set(settings: KafkaSettings) -> None:
