@@ -88,6 +88,7 @@ def bootstrap_file(
     check_segments(schema, segments)
     if name in list_pipelines(settings.store) and not replace:
         _refuse_other_features(read_pipeline(settings.store, name), schema, path)
+    _check_calendar(mapping, schema, path)
     features, labels = load_matrix(path, schema, mapping)
     facts = read_facts(path, mapping)
     if facts.event_times is not None:
@@ -206,6 +207,8 @@ def _train(
         event_times=rows.facts.event_times,
         entity_keys=rows.facts.entities,
         segments=segments,
+        season_hours=mapping.season_hours,
+        calendar=mapping.calendar,
     )
     try:
         model = ModelStore(settings.store).put(directory)
@@ -236,6 +239,15 @@ def _result(settings: Settings, pipeline: Pipeline, change: Change) -> Bootstrap
 
     manifest = read_manifest(ModelStore(settings.store).path(pipeline.model))
     return Bootstrapped(pipeline, change, manifest.version, manifest.training)
+
+
+def _check_calendar(mapping: ColumnMapping, schema: "FeatureSchema", path: Path) -> None:
+    unknown = [name for name in mapping.calendar if name not in schema.names]
+    if unknown:
+        raise ConfigurationError(
+            f"{path} has no feature {unknown[0]!r} (--calendar); its features are"
+            f" {', '.join(schema.names)}"
+        )
 
 
 def _refuse_other_features(there: Pipeline, schema: "FeatureSchema", path: Path | None) -> None:

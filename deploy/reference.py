@@ -109,7 +109,9 @@ def describe_reference(reference: "Reference", window_rows: int | None) -> list[
         _entities_line(reference),
     ]
     if reference.season is not None:
-        lines.append(f"a season of {len(reference.season.rows)} slots")
+        lines.append(_season_line(reference))
+    if reference.calendar:
+        lines.append(f"columns of the calendar: {', '.join(reference.calendar)}")
     if reference.segments:
         parts = (f"{segment.name} ({own.n:,} rows)" for segment, own in reference.segments)
         lines.append(f"segments: {', '.join(parts)}")
@@ -124,6 +126,17 @@ def describe_reference(reference: "Reference", window_rows: int | None) -> list[
         f"for windows of {window_rows:,} rows: {'' if warnings else 'no warnings'}".strip()
     )
     return [*lines, *(f"warning: {warning}" for warning in warnings)]
+
+
+def _season_line(reference: "Reference") -> str:
+    assert reference.season is not None
+    season = reference.season
+    following = ", ".join(reference.columns.names[i] for i in reference.seasonal) or "no column"
+    said = f"{following} held against it" if season.is_usable else "not used"
+    return (
+        f"a season of {len(season.rows)} slots of {season.slot_hours} h over {season.weeks:.1f}"
+        f" weeks: {said}"
+    )
 
 
 def _entities_line(reference: "Reference") -> str:

@@ -1,6 +1,7 @@
 """How rows of the same entity (customer, card) hang together, for each column's bins."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,6 +77,16 @@ class CustomerMoments:
             excess = max(excess, n_window * self.excess / self.n_rows)
         most = math.sqrt((excess + 1.0) / n_window * (self.excess + 1.0) / self.n_rows)
         return Repeats(excess, min(overlap, most))
+
+
+def customers_by_column(
+    moments: CustomerMoments | None, columns: Columns, counts: Sequence[Counts]
+) -> list[Customers | None]:
+    """Of every column, whose `counts` are int64[B]; None where no entity has two rows, so that
+    nothing is known of pairs."""
+    if moments is None or moments.excess == 0:
+        return [None] * len(counts)
+    return [moments.of_column(columns, i, own) for i, own in enumerate(counts)]
 
 
 def customer_moments(

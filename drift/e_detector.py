@@ -103,3 +103,11 @@ class EDetector:
     def from_dict(cls, state: dict[str, Any]) -> Self:
         """What `as_dict` gave; ValueError or TypeError when it is not that."""
         return cls(**{**state, "evidence": np.asarray(state["evidence"], dtype=np.float64)})
+
+
+def start(arl0: float, n_columns: int, reference_windows: float) -> EDetector | None:
+    """A new e-detector; None where the reference is too short for one."""
+    try:
+        return EDetector(arl0, n_columns, reference_windows)
+    except ReferenceTooShortError:
+        return None

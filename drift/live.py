@@ -1,6 +1,5 @@
 """One model version or a segment of it, watched as windows close: tests, change points, alerts."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -23,7 +22,7 @@ from drift.nulls import Nulls
 from drift.reference import Reference
 from drift.result import Result
 from drift.row_sample import RowSample
-from drift.sample_test import SampleTest
+from drift.sample_test import SampleTest, window_generator
 from drift.sentences import live_sentence
 from drift.sketch import Sketch
 from drift.window_tests import psi
@@ -110,7 +109,8 @@ class VersionWatch:
         self._subjects = [Subject.FEATURE] * (len(self._names) - 1) + [Subject.SCORE]
         self._monitors: dict[int, WindowMonitor] = {}
         self._e_detector: EDetector | None = None
-        self._sample_test = SampleTest.of_sample(reference.sample[:, :-1], self._rate)
+        rows = reference.sample[:, :-1]
+        self._sample_test = SampleTest.of_sample(rows, self._rate, without=reference.by_the_clock)
         self._book = AlertBook(pipeline, version, options.rules)
         self._history = History(HISTORY_ENTRIES)
         self._streams = LiveStreams(reference, self._rate)
@@ -135,7 +135,8 @@ class VersionWatch:
         if sketch.n < self._options.min_window_rows:
             return Checked(None)
         monitor = self._monitor(sketch.n)
-        verdict = self._with_size(monitor.check(counts, sketch.entities), monitor)
+        checked = monitor.check(counts, sketch.entities, span_ms=(window.start_ms, window.end_ms))
+        verdict = self._with_size(checked, monitor, window.end_ms)
         moody = [n for n, mood in zip(self._names, monitor.moods, strict=True) if mood.seen]
         self._streams.begin(monitor_size(sketch.n), moody)
         about = self._names, self._subjects, self._options.bands
@@ -204,13 +205,15 @@ class VersionWatch:
             monitor.e_detector = self._e_detector
         return monitor
 
-    def _with_size(self, verdict: WindowVerdict, monitor: WindowMonitor) -> WindowVerdict:
+    def _with_size(
+        self, verdict: WindowVerdict, monitor: WindowMonitor, end_ms: int
+    ) -> WindowVerdict:
         """Evidence is of many windows: so is the size of what moved, not that of the last one."""
         evidence = verdict.evidence
         if evidence is None or not evidence.result.exceeded:
             return verdict
         column = evidence.shares[0][0]
-        index = self._change_index(column, monitor)
+        index = self._change_index(column, monitor, end_ms)
         since = self._history.totals[0 if index is None else index :].sum(axis=0)
         columns = self.reference.columns
         moved = columns.of(since, column).astype(np.int64)
@@ -226,23 +229,25 @@ class VersionWatch:
         """With a change point and words."""
         change = signal.change_point_ms
         if change is None and signal.name in self._names:
-            index = self._change_index(self._names.index(signal.name), monitor)
+            index = self._change_index(self._names.index(signal.name), monitor, window.end_ms)
             change = None if index is None else int(self._history.starts[index])
         about = signal.subject, signal.name, signal.result
         bounds = window.start_ms, window.end_ms
         sentence = live_sentence(*about, bounds, change, segment=self._segment)
         return replace(signal, change_point_ms=change, sentence=sentence)
 
-    def _change_index(self, column: int, monitor: WindowMonitor) -> int | None:
-        """The entry of history that a column's most likely change begins with, of those since it
-        was last back where it had been.
+    def _change_index(self, column: int, monitor: WindowMonitor, end_ms: int) -> int | None:
+        """The entry of history up to `end_ms` that a column's most likely change begins with, of
+        those since it was last back where it had been.
         """
         since = self._quiet_since.get(self._names[column])
         first = 0 if since is None else int(np.searchsorted(self._history.starts, since))
         totals = self._history.totals[first:]
         if len(totals) < MIN_ENTRIES:
             return None
+        bounds = np.append(self._history.starts[first:], end_ms)
         counts: Counts = self.reference.columns.of(totals, column).astype(np.int64)
+        counts = monitor.level(counts, bounds, column)
         dispersion = max(1.0, monitor.plans[column].dispersion)
         return first + split_counts(counts, dispersion=dispersion).index
 
@@ -259,10 +264,12 @@ class VersionWatch:
         Not where the reference itself varies from window to window: rows of another hour would be
         told from it with nothing wrong.
         """
-        varies = any(plan.detector == "window_scale" for plan in monitor.plans)
-        if self._sample_test is None or sample is None or len(sample.rows) < MIN_ROWS or varies:
+        if self._sample_test is None or monitor.varies:
             return None
-        return self._sample_test.check(sample.rows, _generator(self._options.seed, window.start_ms))
+        if sample is None or len(sample.rows) < MIN_ROWS:
+            return None
+        rng = window_generator(self._options.seed, window.start_ms)
+        return self._sample_test.check(sample.rows, rng)
 
     def _answers(self, verdict: WindowVerdict, together: Result | None) -> Sequence[Answer]:
         answers = [self._answer(each) for each in verdict.tested]
@@ -292,9 +299,3 @@ def monitor_size(n_rows: int) -> int:
 
 def _answer_of(signal: Signal) -> Answer:
     return Answer(signal.subject, signal.name, signal.result, signal.level)
-
-
-def _generator(seed: int, start_ms: int) -> np.random.Generator:
-    """The same for a window on every replay."""
-    digest = hashlib.sha256(f"{seed} {start_ms}".encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest[:8], "big"))

@@ -76,8 +76,8 @@ def measure_mean(reference: Reference, column: int, window_rows: int) -> MeanSca
     An item is 1/64 of a window, or longer: rows that depend on each other need items that outlast
     the dependence, which shows no finer than the reference's blocks; rare values need items of
     some of them. Raises RestlessError where there is no mean to watch, or none that keeps still:
-    categories, columns of the calendar, constant or missing ones, references under 50 blocks or
-    whose blocks hang together however long, items longer than a window.
+    categories, columns of the calendar or the season, constant or missing ones, references under
+    50 blocks or whose blocks hang together however long, items longer than a window.
     """
     _check_kind(reference, column)
     if len(reference.blocks) < MIN_BLOCKS:
@@ -124,6 +124,8 @@ def _check_kind(reference: Reference, column: int) -> None:
         raise RestlessError("codes of categories have no mean")
     if spec.name in reference.calendar:
         raise RestlessError("it follows the calendar")
+    if column in reference.seasonal:
+        raise RestlessError("it follows the season")
     if reference.summary.n_finite[column] == 0:
         raise RestlessError("always missing in the reference")
     if spec.kind is Kind.CONSTANT:

@@ -7,14 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drift.columns import Counts, Kind
-from drift.dependence import Customers, Repeats, dependent_test, plan_dependence
-from drift.e_detector import EDetector, ReferenceTooShortError
+from drift.customers import customers_by_column
+from drift.dependence import Repeats, dependent_test, plan_dependence
+from drift.e_detector import start
 from drift.entities import EntityTable
 from drift.families import StatedRate, notice
 from drift.moods import mood_of
 from drift.nulls import Nulls
-from drift.reference import MIN_WINDOWS, Reference
+from drift.reference import Reference
 from drift.result import Result
+from drift.season_test import NO_HOURS, SEASON_SCALE, SeasonTests
 from drift.window_tests import corrected_psi, each_column, g_test, null_rate, unseen_rate
 from drift.window_tests.contract import WindowTest
 
@@ -68,7 +70,9 @@ class WindowMonitor:
 
     Rows that depend on each other get the test that the reference asks for (`drift.dependence`);
     the others the G test of their values, and tests of their missing and unseen rates. Where the
-    reference has entities of several rows, customers say how rows depend on each other.
+    reference has entities of several rows, customers say how rows depend on each other. Columns
+    that follow the reference's season are held against the hours that a window covers, and those of
+    the calendar against nothing else (`drift.season_test`).
     """
 
     def __init__(
@@ -84,7 +88,7 @@ class WindowMonitor:
         self._nulls = nulls
         columns = reference.columns
         self._counts = [_column_counts(reference, i) for i in range(len(columns))]
-        self._customers = _customers(reference, self._counts)
+        self._customers = customers_by_column(reference.customers, columns, self._counts)
         self.plans = [
             plan_dependence(
                 columns.of(reference.blocks, i).astype(np.int64),
@@ -94,13 +98,17 @@ class WindowMonitor:
             )
             for i in range(len(columns))
         ]
-        self._independent = [i for i, plan in enumerate(self.plans) if plan.detector == INDEPENDENT]
-        self._dependent = [i for i, plan in enumerate(self.plans) if plan.detector != INDEPENDENT]
+        self.season = (
+            SeasonTests(reference.season, columns, reference.seasonal, nulls=nulls)
+            if reference.season is not None and reference.seasonal
+            else None
+        )
         self.moods = [
             mood_of(columns.of(reference.blocks, i).astype(np.int64), plan)
             for i, plan in enumerate(self.plans)
         ]
-        self.e_detector = _e_detector(reference, window_rows, rate)
+        windows = reference.n / window_rows
+        self.e_detector = start(rate.sequential_arl0, len(columns), windows)
 
     @property
     def keeps_evidence(self) -> bool:
@@ -110,31 +118,74 @@ class WindowMonitor:
     @property
     def needs_entities(self) -> bool:
         """Whether a column's test asks whose rows a window's are."""
-        return any(plan.detector == "customer_covariance" for plan in self.plans)
+        return any(
+            plan.detector == "customer_covariance" and i not in self.reference.by_the_clock
+            for i, plan in enumerate(self.plans)
+        )
+
+    @property
+    def varies(self) -> bool:
+        """Whether the reference itself varies from window to window, in a column that does not
+        follow its season."""
+        return any(
+            plan.detector == "window_scale" and i not in self.reference.by_the_clock
+            for i, plan in enumerate(self.plans)
+        )
 
     def detector_of(self, column: int) -> str:
-        """The test of a column's values."""
+        """The test of a column's values; `season_scale` stands for all against the season."""
+        if column in self.reference.by_the_clock:
+            return SEASON_SCALE
         name = self.plans[column].detector
         return "g_test" if name == INDEPENDENT else name
 
-    def check(self, counts: Counts, entities: EntityTable | None = None) -> WindowVerdict:
+    def note_of(self, column: int) -> str:
+        """Why a column gets its test, for the report."""
+        if column in self.reference.untested:
+            return "it follows the calendar and there is no season: not tested"
+        if column in self.reference.by_the_clock:
+            return "held against the same hours of the reference's weeks"
+        return self.plans[column].note
+
+    def level(self, history: Counts, bounds_ms: Counts, column: int) -> Counts:
+        """A column's counts int64[E, B] of stretches between `bounds_ms` int64[E + 1] without its
+        season, so that what changed is no night."""
+        if self.season is not None and column in self.season.members:
+            return self.season.level(history, bounds_ms, column)
+        return history
+
+    def check(
+        self,
+        counts: Counts,
+        entities: EntityTable | None = None,
+        *,
+        span_ms: tuple[int, int] | None = None,
+    ) -> WindowVerdict:
         """Test a window's counts int64[n_bins] and the entities of its rows.
 
         A row without an entity counts as one of its own. Without a table, or with an empty one,
         the verdict warns where the reference's customers matter; otherwise it is not looked at.
-        ValueError for a table that cannot be of this window's rows.
+        `span_ms` are the window's start and end in event time, ms UTC; without them, and where the
+        reference has no rows of those hours, what follows the season is not tested. ValueError for
+        a table that cannot be of this window's rows, and for an end before the start.
         """
         columns = self.reference.columns
         windows = [columns.of(counts, i).astype(np.int64) for i in range(len(columns))]
         alpha = self.rate.q_per_family / len(columns)
-        results = self._test_independent(windows, alpha)
+        plain = [i for i in range(len(columns)) if i not in self.reference.by_the_clock]
+        results = self._test_independent(windows, plain, alpha)
         repeats = self._repeats(windows, entities)
         unknown = self.needs_entities and repeats is None and windows[0].any()
-        results += self._test_dependent(windows, repeats, alpha)
+        results += self._test_dependent(windows, plain, repeats, alpha)
         results = [
             (i, self.moods[i].allow(result) if result.detector == self.detector_of(i) else result)
             for i, result in results
         ]
+        expected = np.zeros_like(counts)
+        if self.season is not None and span_ms is not None:
+            expected, found = self.season.check(counts, span_ms, alpha)
+            results += found
+        unheld = self.season is not None and not expected.any()
         p = np.array([result.p_value for _, result in results])
         labels = [str(number) for number in range(len(results))]
         passed = {int(label) for label in notice(p, labels, self.rate.q_per_family).labels}
@@ -147,37 +198,43 @@ class WindowMonitor:
                 for number, (column, result) in enumerate(results)
             ),
             p_values=smallest,
-            psi=self._psi(windows),
+            psi=self._psi(windows, expected),
             evidence=self._add_evidence(results),
-            warnings=(CUSTOMERS_UNKNOWN,) if unknown else (),
+            warnings=(CUSTOMERS_UNKNOWN,) * bool(unknown) + (NO_HOURS,) * unheld,
         )
 
     def _test_independent(
-        self, windows: Sequence[Counts], alpha: float
+        self, windows: Sequence[Counts], members: Sequence[int], alpha: float
     ) -> list[tuple[int, Result]]:
+        independent = [i for i in members if self.plans[i].detector == INDEPENDENT]
         return [
             found
             for test in (g_test, null_rate, unseen_rate)
-            for found in self._each(test, self._independent, windows, alpha)
+            for found in self._each(test, independent, windows, alpha)
         ]
 
     def _test_dependent(
-        self, windows: Sequence[Counts], repeats: Repeats | None, alpha: float
+        self,
+        windows: Sequence[Counts],
+        members: Sequence[int],
+        repeats: Repeats | None,
+        alpha: float,
     ) -> list[tuple[int, Result]]:
         results = []
-        for i in self._dependent:
+        members = [i for i in members if self.plans[i].detector != INDEPENDENT]
+        for i in members:
             if windows[i].sum() == 0:
                 continue
-            dependent = dependent_test(
+            tested = dependent_test(
                 windows[i],
                 self.plans[i],
                 alpha=alpha,
                 customers=self._customers[i],
                 repeats=repeats,
             )
-            results.append((i, dependent.result))
+            results.append((i, tested.result))
         # What the reference never had does not depend on its neighbours: it is new.
-        fresh = [i for i in self._dependent if self._counts[i][-1] == 0]
+        fresh = [i for i in members if self._counts[i][-1] == 0]
         return results + self._each(null_rate, fresh, windows, alpha)
 
     def _repeats(self, windows: Sequence[Counts], entities: EntityTable | None) -> Repeats | None:
@@ -202,12 +259,16 @@ class WindowMonitor:
             (i, result) for i, result in zip(members, results, strict=True) if result is not None
         ]
 
-    def _psi(self, windows: Sequence[Counts]) -> Floats:
-        """Corrected by as many rows as the dependent ones are worth."""
+    def _psi(self, windows: Sequence[Counts], expected: Counts) -> Floats:
+        """Corrected by as many rows as the dependent ones are worth; of what goes by the clock
+        against `expected`, 0 where that has no rows."""
         psi = np.zeros(len(windows))
         for i, window in enumerate(windows):
-            if window.sum():
-                psi[i] = max(0.0, float(corrected_psi(self._counts[i], window)))
+            before = self._counts[i]
+            if i in self.reference.by_the_clock:
+                before = self.reference.columns.of(expected, i)
+            if before.any() and window.any():
+                psi[i] = max(0.0, float(corrected_psi(before, window)))
         return psi
 
     def _add_evidence(self, results: Sequence[tuple[int, Result]]) -> Evidence | None:
@@ -216,8 +277,9 @@ class WindowMonitor:
         p = np.full(len(self.reference.columns), np.nan)
         for column, result in results:
             # Where the reference's own windows vary, neighbouring windows share their mood: their
-            # p-values do not add up.
-            if result.detector == self.detector_of(column) != "window_scale":
+            # p-values do not add up; nor do those of one hour, which comes again every week.
+            own = result.detector == self.detector_of(column) != "window_scale"
+            if own and column not in self.reference.by_the_clock:
                 p[column] = self.moods[column].evidence(result)
         effects = [r.effect for c, r in results if r.detector == self.detector_of(c)]
         result = self.e_detector.update(
@@ -232,23 +294,5 @@ class WindowMonitor:
         return Evidence(result, tuple((int(i), float(by_column[i]) / total) for i in ranked))
 
 
-def _customers(reference: Reference, counts: Sequence[Counts]) -> list[Customers | None]:
-    """Of every column; None where no entity has two rows, so that nothing is known of pairs."""
-    moments = reference.customers
-    if moments is None or moments.excess == 0:
-        return [None] * len(counts)
-    return [moments.of_column(reference.columns, i, own) for i, own in enumerate(counts)]
-
-
 def _column_counts(reference: Reference, index: int) -> Counts:
     return reference.columns.of(reference.counts, index).astype(np.int64)
-
-
-def _e_detector(reference: Reference, window_rows: int, rate: StatedRate) -> EDetector | None:
-    windows = reference.n / window_rows
-    if windows < MIN_WINDOWS:
-        return None
-    try:
-        return EDetector(rate.sequential_arl0, len(reference.columns), windows)
-    except ReferenceTooShortError:
-        return None

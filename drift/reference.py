@@ -15,7 +15,8 @@ from drift.customers import CustomerMoments, customer_moments
 from drift.dependence import plan_dependence
 from drift.entities import hash_entities
 from drift.moods import mood_of
-from drift.season import HOUR_MS, WEEK_HOURS, Season, make_season
+from drift.season import MIN_WEEKS, Season, make_season
+from drift.season_scatter import follows
 from drift.segments import Segment
 from drift.summary import Summary, summarise
 
@@ -43,9 +44,9 @@ class Reference:
                time order (the oldest n - K block_rows rows are in none)
     sample     float32[k, n_columns], rows drawn at random without replacement, in time order
     customers  None without entity keys
-    season     None unless asked for
-    calendar   names of columns that follow the calendar (hour, weekday): to be tested against the
-               season or not at all
+    season     None unless asked for; what follows it is tested against the same hours of the week
+    calendar   names of columns that follow the calendar (hour, weekday): tested against the season,
+               or without a usable one not at all
     segments   references of some of the rows, over the same `columns`; these have no segments
     """
 
@@ -81,6 +82,33 @@ class Reference:
             return self
         return next((own for segment, own in self.segments if segment.name == name), None)
 
+    @cached_property
+    def seasonal(self) -> tuple[int, ...]:
+        """Columns that follow a usable season, those of the calendar among them."""
+        season = self.season
+        if season is None or not season.is_usable:
+            return ()
+        return tuple(
+            i
+            for i, column in enumerate(self.columns)
+            if column.name in self.calendar or follows(season, self.columns, i)
+        )
+
+    @cached_property
+    def untested(self) -> tuple[int, ...]:
+        """Columns of the calendar without a usable season: every window has its own hours."""
+        tested = self.seasonal
+        return tuple(
+            i
+            for i, column in enumerate(self.columns)
+            if column.name in self.calendar and i not in tested
+        )
+
+    @cached_property
+    def by_the_clock(self) -> frozenset[int]:
+        """Columns that only the season is held against, if anything: seasonal and untested ones."""
+        return frozenset((*self.seasonal, *self.untested))
+
     def blocks_of(self, rows: int) -> tuple[Counts, int]:
         """Counts of consecutive blocks of about `rows` rows, int64[K, n_bins], and their real size.
 
@@ -110,15 +138,28 @@ class Reference:
                 f"the reference has {self.customers.n_entities} entities, under {MIN_BLOCKS}: the"
                 " customer covariance is rough"
             )
-        if self.season is not None:
-            empty = int((self.season.rows == 0).sum())
-            weeks = self.season.span_ms / (WEEK_HOURS * HOUR_MS)
-            if empty or weeks < 2:
-                found.append(
-                    f"the season is made of {weeks:.1f} weeks and {empty} of its"
-                    f" {len(self.season.rows)} slots are empty; two weeks or more are needed"
-                )
+        found += self._season_warnings()
         return tuple(found)
+
+    def _season_warnings(self) -> list[str]:
+        found = []
+        season = self.season
+        if season is not None and season.weeks < MIN_WEEKS:
+            found.append(
+                f"the season is made of {season.weeks:.1f} weeks, under {MIN_WEEKS:.0f}, and is not"
+                " used: it does not show how much the same hours differ from week to week"
+            )
+        elif season is not None and (empty := int((season.rows == 0).sum())):
+            found.append(
+                f"{empty} of the season's {len(season.rows)} slots are empty: what follows the"
+                " season is not tested there"
+            )
+        if self.untested:
+            names = [self.columns.names[i] for i in self.untested]
+            found.append(
+                f"not tested, for without a season every window drifts in them: {_list(names)}"
+            )
+        return found
 
     def _length_warnings(self, window_rows: int) -> list[str]:
         found = []
@@ -153,6 +194,8 @@ class Reference:
             return []
         bounds = {}
         for i, column in enumerate(self.columns):
+            if i in self.by_the_clock:
+                continue
             counts = self.columns.of(self.blocks, i).astype(np.int64)
             ordered = column.kind is not Kind.CATEGORY
             mood = mood_of(counts, plan_dependence(counts, window_rows, ordered=ordered))

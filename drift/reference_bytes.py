@@ -113,7 +113,7 @@ def _parts(reference: Reference, *, is_segment: bool = False) -> tuple[_Header, 
         arrays["entity_hashes"] = customers.entities.hashes
         arrays["entity_counts"] = customers.entities.counts
     if season is not None:
-        arrays |= {"season_counts": season.counts, "season_rows": season.rows}
+        arrays |= {"season_counts": season.repeats, "season_rows": season.repeat_rows}
     header = _Header(
         columns=b"" if is_segment else reference.columns.encode(),
         n=reference.n,
@@ -143,13 +143,9 @@ def _decode_season(season: _Season | None, arrays: Arrays, n_bins: int) -> Seaso
     if season.slot_hours < 1 or WEEK_HOURS % season.slot_hours:
         raise ValueError(f"slots of {season.slot_hours} hours")
     n_slots = WEEK_HOURS // season.slot_hours
-    counts = _take(arrays, "season_counts", np.int64, (n_slots, n_bins))
-    return Season(
-        season.slot_hours,
-        counts,
-        _take(arrays, "season_rows", np.int64, (n_slots,)),
-        season.span_ms,
-    )
+    counts = _take(arrays, "season_counts", np.int64, (-1, n_slots, n_bins))
+    rows = _take(arrays, "season_rows", np.int64, (len(counts), n_slots))
+    return Season(season.slot_hours, counts, rows, season.span_ms)
 
 
 def _decode_customers(

@@ -1,5 +1,7 @@
 """The multivariate test of windows: samples of each against samples of the reference."""
 
+import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Self
 
@@ -22,38 +24,52 @@ class SampleTest:
     """A domain classifier in two stages: few permutations show that nothing is to be seen, and
     only where all of them stay below the window are there enough for the stated rate.
 
-    `reference` float64[n, f] are the rows, `block` the run of rows that hang together.
+    `reference` float64[n, f] are the rows of the features `columns` int64[f], `block` the run of
+    rows that hang together.
     """
 
     reference: NDArray[np.float64]
+    columns: NDArray[np.int64]
     block: int
     alpha: float
 
     @classmethod
     def fitting(
-        cls, matrix: NDArray[np.float32], rows: Rows, options: ScanOptions, rate: StatedRate
+        cls,
+        matrix: NDArray[np.float32],
+        rows: Rows,
+        options: ScanOptions,
+        rate: StatedRate,
+        *,
+        without: Collection[int] = (),
     ) -> Self | None:
-        """None where there is one feature, or windows are too short."""
-        n_features = rows.matrix.shape[1]
-        reference = matrix[: options.n_reference, :n_features].astype(np.float64)
+        """None where there is one feature, or windows are too short. `without`: columns that go by
+        the clock, by which rows of another hour would be told from the reference's."""
+        columns = _others(rows.matrix.shape[1], without)
+        if len(columns) < 2:
+            return None
+        reference = matrix[: options.n_reference, columns].astype(np.float64)
         block = _block(reference)
         enough = min(options.n_reference, options.window_rows) >= max(MIN_ROWS, MIN_BLOCKS * block)
-        if n_features < 2 or not enough or not _affordable(rate):
+        if not enough or not _affordable(rate):
             return None
-        return cls(reference, block, rate.q_per_family)
+        return cls(reference, columns, block, rate.q_per_family)
 
     @classmethod
-    def of_sample(cls, sample: NDArray[np.float32], rate: StatedRate) -> Self | None:
+    def of_sample(
+        cls, sample: NDArray[np.float32], rate: StatedRate, *, without: Collection[int] = ()
+    ) -> Self | None:
         """Of rows drawn at random, float32[n, f], which do not hang together; None where there is
-        one feature, or too few rows.
+        one feature, or too few rows. `without` as in `fitting`.
         """
-        if sample.shape[1] < 2 or len(sample) < MIN_ROWS or not _affordable(rate):
+        columns = _others(sample.shape[1], without)
+        if len(columns) < 2 or len(sample) < MIN_ROWS or not _affordable(rate):
             return None
-        return cls(sample.astype(np.float64), 1, rate.q_per_family)
+        return cls(sample[:, columns].astype(np.float64), columns, 1, rate.q_per_family)
 
     def check(self, window: NDArray[np.float32], rng: np.random.Generator) -> Result | None:
         """The result where it is significant at the stated rate, else None."""
-        current = window[:, : self.reference.shape[1]].astype(np.float64)
+        current = window[:, self.columns].astype(np.float64)
         first = self._classify(current, rng, 1 / (FIRST_PERMUTATIONS + 1), FIRST_PERMUTATIONS)
         if not first.exceeded:
             return None
@@ -66,6 +82,16 @@ class SampleTest:
         return domain_classifier(
             self.reference, window, alpha=alpha, generator=rng, n_permutations=n, block=self.block
         )
+
+
+def window_generator(seed: int, start_ms: int) -> np.random.Generator:
+    """The same for a window on every replay."""
+    digest = hashlib.sha256(f"{seed} {start_ms}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "big"))
+
+
+def _others(n_features: int, without: Collection[int]) -> NDArray[np.int64]:
+    return np.array([i for i in range(n_features) if i not in without], dtype=np.int64)
 
 
 def _affordable(rate: StatedRate) -> bool:

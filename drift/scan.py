@@ -16,18 +16,18 @@ from drift.multivariate import MIN_ROWS
 from drift.nulls import Nulls
 from drift.reference import MIN_WINDOWS, make_reference
 from drift.result import Result
-from drift.rows import Rows, ScanOptions
+from drift.rows import Rows, ScanOptions, watched
 from drift.sample_test import SampleTest
 from drift.scan_quality import quality_history
 from drift.scan_streams import StreamFinding, watch_streams
 from drift.sentences import stream_sentence, window_sentence
 from drift.window_tests import psi
 
-SCORE = "score"
-LABEL = "label"
 HISTORY_WINDOWS = 20
 """Windows that are searched for the change point."""
 MAX_ENTRIES = 1_000
+SEASON_ENTRIES = 20
+"""Parts of a window that history is kept in of a column that follows the season."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,20 @@ class Scan:
     def __init__(self, rows: Rows, options: ScanOptions) -> None:
         self._rows = rows
         self._options = options
-        _check_sizes(len(rows), options)
-        self._matrix, specs, self._subjects = _watched(rows)
+        options.check_sizes(len(rows))
+        self._matrix, specs, self._subjects = watched(rows)
         self._rng = np.random.default_rng(options.seed)
         n = options.n_reference
         keys = rows.entity_keys()
         self._hashes = None if keys is None else hash_entities(keys)
         self.reference = make_reference(
-            self._matrix[:n], specs, rng=self._rng, entity_keys=None if keys is None else keys[:n]
+            self._matrix[:n],
+            specs,
+            rng=self._rng,
+            event_times=None if rows.times_ms is None else rows.times_ms[:n],
+            entity_keys=None if keys is None else keys[:n],
+            season_slot_hours=options.season_hours,
+            calendar=options.calendar,
         )
         self._rate = StatedRate(options.arl0, self._n_families(specs))
         self._monitor = WindowMonitor(
@@ -64,7 +70,9 @@ class Scan:
             rate=self._rate,
             nulls=Nulls(seed=options.seed),
         )
-        self._samples = SampleTest.fitting(self._matrix, rows, options, self._rate)
+        self._samples = SampleTest.fitting(
+            self._matrix, rows, options, self._rate, without=self.reference.by_the_clock
+        )
         self._episodes = Episodes()
         self._findings: list[Finding] = []
 
@@ -73,10 +81,14 @@ class Scan:
         columns = self.reference.columns
         bounds = list(self._bounds())
         counts, p_values, psi = [], [], []
+        unheld: dict[str, None] = {}
         for window, (begin, end) in enumerate(bounds):
             counted = columns.count(self._matrix[begin:end])
-            verdict = self._monitor.check(counted, self._entities(begin, end))
+            verdict = self._monitor.check(
+                counted, self._entities(begin, end), span_ms=self._span(begin, end)
+            )
             self._note_window(window, (begin, end), verdict)
+            unheld |= dict.fromkeys(verdict.warnings)
             counts.append(counted)
             p_values.append(verdict.p_values)
             psi.append(verdict.psi)
@@ -93,7 +105,11 @@ class Scan:
             bounds=bounds_array,
             columns=self._histories(np.array(counts), np.array(p_values), np.array(psi)),
             findings=tuple(sorted(self._findings, key=_order)),
-            warnings=(*self.reference.warnings(self._options.window_rows), *streams.warnings),
+            warnings=(
+                *self.reference.warnings(self._options.window_rows),
+                *unheld,
+                *streams.warnings,
+            ),
             quality=quality_history(self._rows, self._options, bounds_array),
             times_ms=None
             if self._rows.times_ms is None
@@ -177,12 +193,19 @@ class Scan:
         """Most likely first row after the change, looked for in the last windows."""
         begin = max(0, end - HISTORY_WINDOWS * self._options.window_rows)
         step = max(1, (end - begin) // MAX_ENTRIES)
-        begin = end - (end - begin) // step * step
+        if column in self.reference.seasonal:  # only of many rows can a season be taken off
+            step = max(step, self._options.window_rows // SEASON_ENTRIES)
+        n_entries = (end - begin) // step
+        begin = end - n_entries * step
         columns = self.reference.columns
         bins = columns.assign(self._matrix[begin:end])[column] - columns.offsets[column]
-        n_entries = (end - begin) // step
         table = np.zeros((n_entries, columns[column].n_bins), dtype=np.int64)
         np.add.at(table, (np.repeat(np.arange(n_entries), step), bins), 1)
+        if self._rows.times_ms is not None:
+            bounds = np.append(
+                self._rows.times_ms[begin:end:step], self._rows.times_ms[end - 1] + 1
+            )
+            table = self._monitor.level(table, bounds, column)
         edge = max(1, n_entries // 50)
         if n_entries < 4 * edge:
             return None
@@ -193,7 +216,7 @@ class Scan:
 
     def _stream_columns(self) -> dict[str, tuple[Subject, np.ndarray]]:
         """Columns whose mean means something, and stays: no categories, constants or labels, and
-        none that varies from window to window in the reference itself."""
+        none that varies from window to window in the reference itself or goes by the clock."""
         columns = self.reference.columns
         return {
             column.name: (subject, self._matrix[:, i])
@@ -202,6 +225,7 @@ class Scan:
             and subject is not Subject.LABEL
             and column.kind is not Kind.CONSTANT
             and self._monitor.detector_of(i) != "window_scale"
+            and i not in self.reference.by_the_clock
         }
 
     def _note_stream(self, found: StreamFinding) -> None:
@@ -246,6 +270,11 @@ class Scan:
             return None
         return EntityTable.of(self._hashes[begin:end], end - begin)
 
+    def _span(self, begin: int, end: int) -> tuple[int, int] | None:
+        """From the first row's time to just behind the last one's, where there are times."""
+        times = self._rows.times_ms
+        return None if times is None else (int(times[begin]), int(times[end - 1]) + 1)
+
     def _histories(
         self, counts: Counts, p_values: np.ndarray, psi: np.ndarray
     ) -> tuple[ColumnHistory, ...]:
@@ -260,7 +289,7 @@ class Scan:
                 p_values=p_values[:, i],
                 effects=psi[:, i],
                 test=self._monitor.detector_of(i),
-                note=self._monitor.plans[i].note,
+                note=self._monitor.note_of(i),
             )
             for i, column in enumerate(columns)
         )
@@ -275,32 +304,3 @@ def _order(finding: Finding) -> tuple[int, int, float, str]:
     """By row; what is about one column before what is about all of them."""
     place = list(Subject).index(finding.subject)
     return finding.row, place, finding.result.p_value, finding.name
-
-
-def _watched(rows: Rows) -> tuple[np.ndarray, tuple[ColumnSpec, ...], tuple[Subject, ...]]:
-    """The features, then the score, then the label, as columns of one matrix."""
-    parts, specs = [rows.matrix], list(rows.specs)
-    subjects = [Subject.FEATURE] * len(specs)
-    if rows.scores is not None:
-        parts.append(rows.scores[:, None])
-        specs.append(ColumnSpec(SCORE))
-        subjects.append(Subject.SCORE)
-    if rows.labels is not None:
-        labels = np.where(rows.labels < 0, np.nan, rows.labels).astype(np.float32)
-        parts.append(labels[:, None])
-        specs.append(ColumnSpec(LABEL))
-        subjects.append(Subject.LABEL)
-    return np.hstack(parts).astype(np.float32), tuple(specs), tuple(subjects)
-
-
-def _check_sizes(n_rows: int, options: ScanOptions) -> None:
-    if not 2 <= options.n_reference < n_rows:
-        raise ValueError(
-            f"a reference of {options.n_reference} of {n_rows} rows leaves nothing to hold against"
-            " it; it takes at least 2 rows and fewer than there are"
-        )
-    if not 1 <= options.window_rows <= n_rows - options.n_reference:
-        raise ValueError(
-            f"windows of {options.window_rows} rows do not fit into the"
-            f" {n_rows - options.n_reference} rows behind the reference"
-        )

@@ -20,6 +20,8 @@ class ColumnMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     `time_origin_ms` is added to a numeric time column given in `time_unit` ("s", "ms" or "us").
     With `time_is_feature` the time column is both: the event time, and a feature as it stands.
+    `season_hours` and `calendar` say which features follow the hours of the week
+    (docs/drift.md, Seasons and calendars).
     """
 
     label: str | None = None
@@ -29,8 +31,16 @@ class ColumnMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     time_origin_ms: int = 0
     time_unit: str = "s"
     time_is_feature: bool = False
+    season_hours: int | None = None
+    calendar: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.season_hours is not None and self.time is None:
+            raise ConfigurationError("a season needs to know when rows were: --time COLUMN")
+        if self.season_hours is not None and (self.season_hours < 1 or 168 % self.season_hours):
+            raise ConfigurationError(
+                f"slots of {self.season_hours} hours do not divide a week of 168"
+            )
         if self.time_is_feature and self.time is None:
             raise ConfigurationError("name the time column that is to be a feature: --time COLUMN")
 

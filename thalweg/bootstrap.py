@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.errors import ConfigurationError
-from thalweg.columns import Entity, EventId, Time, TimeOrigin
+from thalweg.columns import Calendar, Entity, EventId, SeasonHours, Time, TimeOrigin
 from thalweg.context import DataDir, find_settings
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def bootstrap(
     time_is_feature: Annotated[
         bool, typer.Option("--time-is-feature", help="The time column stays a feature too.")
     ] = False,
+    season_hours: SeasonHours = None,
+    calendar: Calendar = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace a pipeline that has other features.")
     ] = False,
@@ -80,6 +82,8 @@ def bootstrap(
             time_origin_ms=parse_origin(time_origin) if time_origin else 0,
             time_unit=time_unit.value,
             time_is_feature=time_is_feature,
+            season_hours=season_hours,
+            calendar=tuple(calendar or ()),
         )
         before = worker_starts(settings, name or pipeline_name(file))
         done = bootstrap_file(

@@ -8,6 +8,7 @@ import typer
 
 from schemas.errors import ConfigurationError
 from thalweg import drift_live
+from thalweg.columns import Calendar, SeasonHours
 from thalweg.context import DataDir, PipelineName, own_settings
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ def scan(
     ] = None,
     entity: Entity = None,
     time: Time = None,
+    season_hours: SeasonHours = None,
+    calendar: Calendar = None,
     arl0: Arl0 = 1_000.0,
     json: Annotated[Path | None, typer.Option(help="Write the findings here as JSON.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a report here, one HTML page.")] = None,
@@ -99,6 +102,8 @@ def scan(
             n_reference=reference,
             window_rows=window,
             arl0=arl0,
+            season_hours=season_hours,
+            calendar=tuple(calendar or ()),
             threshold=threshold,
         )
     )
@@ -126,6 +131,8 @@ def calibrate(
     score: Score = None,
     entity: Entity = None,
     time: Time = None,
+    season_hours: SeasonHours = None,
+    calendar: Calendar = None,
     arl0: Arl0 = 100.0,
 ) -> None:
     """Hold the stated rate of false notices against the realised one, on a stretch known to be
@@ -142,6 +149,8 @@ def calibrate(
             n_reference=reference,
             window_rows=window,
             arl0=arl0,
+            season_hours=season_hours,
+            calendar=tuple(calendar or ()),
         )
     )
     for warning in found.warnings:

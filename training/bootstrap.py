@@ -34,6 +34,8 @@ def train_first_model(
     directory: Path | None = None,
     event_times: npt.NDArray[np.int64] | None = None,
     entity_keys: Sequence[str] | None = None,
+    season_hours: int | None = None,
+    calendar: Sequence[str] = (),
     segments: Sequence[str] = (),
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Path:
@@ -43,8 +45,8 @@ def train_first_model(
     threshold (highest F1). Its measures are in the manifest's `training`. The directory is a new
     temporary one unless given: store it, then delete it. The same seed and rows give the same
     ONNX file, quality at release (`training.quality`) and drift reference (`training.reference`),
-    which `event_times` and `entity_keys`, one a row, and `segments`, features, are for. Other
-    segments make another model: a stored one never gets another reference.
+    which `event_times` and `entity_keys`, one a row, `season_hours`, `calendar` and `segments`,
+    features, are for. Other segments make another model: a stored one never gets another reference.
 
     Raises ConfigurationError for rows that cannot train a model, ModelError when the exported model
     fails a check.
@@ -89,6 +91,8 @@ def train_first_model(
             seed=seed,
             event_times=event_times,
             entity_keys=entity_keys,
+            season_hours=season_hours,
+            calendar=calendar,
             segments=segments,
         )
     return made

@@ -27,15 +27,19 @@ def add_reference(
     seed: int,
     event_times: npt.NDArray[np.int64] | None = None,
     entity_keys: Sequence[str] | None = None,
+    season_hours: int | None = None,
+    calendar: Sequence[str] = (),
     segments: Sequence[str] = (),
 ) -> Reference:
     """Write the reference of the model in `directory` and name it in the manifest.
 
     `features` float32[n, n_features] are all labelled rows, oldest first, held-out ones too: the
     reference is to look like the stream to come. `event_times` int64[n] are ms UTC; `entity_keys`
-    are those that events of the same entities carry. `segments` are features whose values' rows get
-    references of their own (`choose_segments`). The last column is the score that the exported
-    model gives. `seed` draws the sample of rows; the same rows, model and seed give the same bytes.
+    are those that events of the same entities carry. `season_hours` asks for a season, of slots of
+    so many hours, and `calendar` names features that follow the calendar. `segments` are features
+    whose values' rows get references of their own (`choose_segments`). The last column is the
+    score that the exported model gives. `seed` draws the sample of rows; the same rows, model and
+    seed give the same bytes.
 
     Scores of rows that a model was trained on are a little sharper than others, too little to see:
     on the synthetic fraud history, shuffled, the PSI beyond chance between all rows' scores and
@@ -51,6 +55,8 @@ def add_reference(
         rng=np.random.default_rng(seed),
         event_times=event_times,
         entity_keys=entity_keys,
+        season_slot_hours=season_hours,
+        calendar=calendar,
         segments=choose_segments(schema, segments, rows),
     )
     data = encode_reference(reference)

@@ -27,6 +27,8 @@ class ScanRequest:
     window_rows: int | None = None
     arl0: float = 1_000.0
     threshold: float | None = None
+    season_hours: int | None = None
+    calendar: tuple[str, ...] = ()
     seed: int = 0
 
 
@@ -34,6 +36,8 @@ def scan_file(request: ScanRequest) -> "ScanReport":
     """Watch a file's rows; raises ConfigurationError that says why a file cannot be used."""
     from drift.scan import scan
 
+    if request.season_hours is not None and request.roles.time is None:
+        raise ConfigurationError("a season needs to know when rows were: name their --time column")
     table = read_table(request.path, request.roles)
     if len(table) < MIN_ROWS:
         raise ConfigurationError(
@@ -55,6 +59,8 @@ def scan_file(request: ScanRequest) -> "ScanReport":
                 window_rows=window_rows,
                 arl0=request.arl0,
                 threshold=0.5 if threshold is None else threshold,
+                season_hours=request.season_hours,
+                calendar=request.calendar,
                 seed=request.seed,
             ),
         )

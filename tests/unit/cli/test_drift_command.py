@@ -62,6 +62,9 @@ def test_calibrate_holds_the_stated_rate_against_the_realised_one(tmp_path: Path
         (("--label", "fraud"), "no column 'fraud'"),
         (("--score", "age", "--model", "m"), "not both"),
         (("--reference", "2999"), "do not fit"),
+        (("--calendar", "weekday"), "calendar columns that do not exist: weekday"),
+        (("--season-hours", "1"), "name their --time column"),
+        (("--season-hours", "5", "--time", "age"), "5 hours do not divide a week"),
         (("--json", "/no/such/folder/o.json"), "cannot write"),
         (("--model", "none"), "model directory"),
     ],
@@ -73,6 +76,26 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
 
     assert result.exit_code != 0
     assert says in str(result.exception)
+
+
+def test_what_follows_the_season_is_held_against_its_hours(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    hours = np.arange(5 * 168 * 20) / 20
+    lines = [
+        f"{hour * 3600:.0f},{rng.normal() + np.sin(2 * np.pi * hour / 24):.4f},{int(hour % 24)}"
+        for hour in hours
+    ]
+    file = tmp_path / "h.csv"
+    file.write_text("at,amount,hour\n" + "\n".join(lines) + "\n")
+    json = tmp_path / "o.json"
+    given = ("--time", "at", "--reference", str(3 * 168 * 20), "--window", "60", "--json", json)
+
+    seasonal = thalweg("scan", file, *given, "--season-hours", "1", "--calendar", "hour")
+    assert seasonal.exit_code == 0
+    assert " 0 of them alerts" in seasonal.stdout
+    told = thalweg("scan", file, *given, "--calendar", "hour")
+    assert "every window drifts in them: hour" in told.stderr
+    assert {each.name for each in read_json(json.read_bytes()).alerts} <= {"amount"}
 
 
 def test_a_file_of_few_rows_is_refused(tmp_path: Path) -> None:

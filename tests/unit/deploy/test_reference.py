@@ -17,7 +17,7 @@ from producers.replay import row_events
 from schemas.errors import ConfigurationError, ModelError
 from schemas.features import FeatureSchema
 from schemas.model import MANIFEST_FILE, REFERENCE_FILE, ModelManifest, read_manifest
-from schemas.pipeline import ColumnMapping, write_pipeline
+from schemas.pipeline import ColumnMapping, read_pipeline, write_pipeline
 from schemas.settings import Settings, load_settings
 from storage.model_store import ModelStore
 from thalweg.main import app
@@ -50,6 +50,47 @@ def test_a_file_becomes_a_pipeline_with_a_reference_of_its_rows(tmp_path: Path) 
     assert reference.n == 400
     assert reference.customers is not None
     assert reference.customers.n_entities == 30 + 10  # a row without one stands for itself
+
+
+def test_a_season_and_columns_of_the_calendar_are_kept_in_the_pipeline_and_shown(
+    tmp_path: Path,
+) -> None:
+    file, settings = write_rows(tmp_path / "rows.csv"), settings_of(tmp_path / "data")
+    mapping = ColumnMapping(
+        label="y", entity="who", time="at", season_hours=24, calendar=("colour",)
+    )
+    done = bootstrap_file(settings, file, mapping, name=None, replace=False)
+    assert read_pipeline(settings.store, done.pipeline.name).mapping == mapping
+    reference = load_reference(ModelStore(settings.store).path(done.pipeline.model))
+    assert reference.season is not None
+    assert reference.season.slot_hours == 24
+    assert reference.calendar == ("colour",)
+    shown = "\n".join(describe_reference(reference, 40))
+    assert "a season of 7 slots of 24 h over 0.0 weeks: not used" in shown
+    assert "columns of the calendar: colour" in shown
+    assert "every window drifts in them: colour" in shown
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"calendar": ("hour",)}, "no feature 'hour'"),
+        ({"time": None, "season_hours": 1}, "--time"),
+        ({"season_hours": 5}, "do not divide"),
+    ],
+)
+def test_a_season_that_cannot_be_is_refused(
+    tmp_path: Path, changed: dict[str, object], says: str
+) -> None:
+    file, settings = write_rows(tmp_path / "rows.csv"), settings_of(tmp_path / "data")
+    given: dict[str, object] = {"label": "y", "entity": "who", "time": "at"} | changed
+
+    def bootstrap() -> None:
+        mapping = ColumnMapping(**given)  # type: ignore[arg-type]
+        bootstrap_file(settings, file, mapping, name=None, replace=False)
+
+    with pytest.raises(ConfigurationError, match=says):
+        bootstrap()
 
 
 def test_bootstrapping_again_changes_nothing_and_elsewhere_gives_the_same_reference(

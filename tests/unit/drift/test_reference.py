@@ -109,7 +109,7 @@ def test_few_entities_and_a_short_season_are_warned_of() -> None:
     )
     said = " ".join(made.warnings(10))
     assert "7 entities" in said
-    assert "0.1 weeks and 6 of its 7 slots are empty" in said
+    assert "the season is made of 0.1 weeks, under 2, and is not used" in said
 
 
 def test_the_customer_covariance_is_that_of_pairs_of_rows_of_one_entity() -> None:
@@ -172,7 +172,7 @@ def test_a_season_counts_rows_by_the_hours_of_the_week_from_monday() -> None:
     counts, n = season.counts_for(MONDAY + 20 * HOUR_MS, MONDAY + 24 * HOUR_MS)
     assert counts.tolist() == columns.count(matrix[monday]).tolist()
     assert n == monday.sum()
-    assert season.slots(MONDAY - 1, MONDAY + 1) == [0, 6]
+    assert np.flatnonzero(season.weights(MONDAY - 1, MONDAY + 1)).tolist() == [0, 6]
     whole, n = season.counts_for(0, 10**12)
     assert (whole.tolist(), n) == (columns.count(matrix).tolist(), 400)
 
