@@ -1,5 +1,6 @@
 """The first model of a pipeline, from labelled rows."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -46,7 +47,8 @@ def train_first_model(
     temporary one unless given: store it, then delete it. The same seed and rows give the same
     ONNX file, quality at release (`training.quality`) and drift reference (`training.reference`),
     which `event_times` and `entity_keys`, one a row, `season_hours`, `calendar` and `segments`,
-    features, are for. Other segments make another model: a stored one never gets another reference.
+    features, are for. Other ones of the last three make another model: a stored one never gets
+    another reference.
 
     Raises ConfigurationError for rows that cannot train a model, ModelError when the exported model
     fails a check.
@@ -72,6 +74,11 @@ def train_first_model(
         "held_out_f1": round(f1, 6),
         "seed": seed,
     }
+    shape = {
+        "segments": sorted(segments),
+        "season_hours": season_hours,
+        "calendar": sorted(calendar),
+    }
     with _model_directory(directory) as made:
         write_model(
             made,
@@ -82,7 +89,7 @@ def train_first_model(
             sample=sample,
             training=training,
             now=now(),
-            segments=segments,
+            properties={name: json.dumps(value) for name, value in shape.items() if value},
         )
         add_quality(made, sample, truth, seed=seed)
         add_reference(

@@ -2,11 +2,11 @@
 
 import hashlib
 import io
-import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 import numpy as np
@@ -36,17 +36,17 @@ def write_model(
     sample: Floats,
     training: dict[str, str | float | int],
     now: datetime,
-    segments: Sequence[str] = (),
+    properties: Mapping[str, str] = MappingProxyType({}),
 ) -> ModelManifest:
     """Write the model directory, load it as a worker will, and compare scores on `sample`.
 
-    `segments`, the features its reference is cut by, are part of the ONNX file and so of its name.
+    `properties` (how its reference is cut) are part of the ONNX file and so of its name.
 
     Raises ModelError when the exported model does not load or does not score as the network does.
     """
     onnx = export_onnx(network)
-    if segments:
-        onnx = _with_property(onnx, "segments", json.dumps(sorted(segments)))
+    for name in sorted(properties):
+        onnx = _with_property(onnx, name, properties[name])
     scores = network.score(sample)
     golden = _golden_rows(sample, scores)
     sha256 = hashlib.sha256(onnx).hexdigest()

@@ -37,9 +37,9 @@ def add_reference(
     reference is to look like the stream to come. `event_times` int64[n] are ms UTC; `entity_keys`
     are those that events of the same entities carry. `season_hours` asks for a season, of slots of
     so many hours, and `calendar` names features that follow the calendar. `segments` are features
-    whose values' rows get references of their own (`choose_segments`). The last column is the
-    score that the exported model gives. `seed` draws the sample of rows; the same rows, model and
-    seed give the same bytes.
+    whose values' rows get references of their own (`choose_segments`). The last column is the score
+    that the exported model gives. `seed` draws the sample of rows; the same rows, model and seed
+    give the same bytes.
 
     Scores of rows that a model was trained on are a little sharper than others, too little to see:
     on the synthetic fraud history, shuffled, the PSI beyond chance between all rows' scores and

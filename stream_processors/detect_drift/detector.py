@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
@@ -188,6 +189,8 @@ class DriftDetector:
         sources = self._around.sources()
         self._fed_ms = dict.fromkeys(sources, now)
         opened.watch(sources, now)
+        for source in sources:  # nobody is idle for not having been read
+            opened.alive(source, now)
         n_pieces = self._add(opened, self._around.pieces(begin))
         self._read_to = opened.position
         took_ms = round((time.monotonic() - started) * 1000)
@@ -195,16 +198,20 @@ class DriftDetector:
         return opened
 
     def _add(self, opened: OpenWindows, messages: Iterable[Message]) -> int:
+        """Take the pieces among `messages`; how many there were."""
         n_pieces, left = 0, iter(messages)
         while chunk := list(islice(left, AT_ONCE)):
             found = self._decoded(chunk)
-            # Those whose pieces come next are not idle: what came just before must not close
-            # their windows.
-            for source in {source for each in found for source in each.piece.coverage.ranges}:
-                opened.alive(source, found[0].appended_ms)
-                self._fed_ms[source] = found[-1].appended_ms
-                self._held_ms.pop(source, None)
+            to_come = Counter(source for each in found for source in each.piece.coverage.ranges)
             for each in found:
+                # Whose pieces are still to come is not idle, however long ago the last one was:
+                # this one must not close their windows.
+                for source in to_come:
+                    opened.alive(source, each.appended_ms)
+                for source in each.piece.coverage.ranges:
+                    to_come -= Counter({source: 1})
+                    self._fed_ms[source] = each.appended_ms
+                    self._held_ms.pop(source, None)
                 is_new = each.place >= opened.position
                 taken = opened.add(each.piece, each.place, each.appended_ms)
                 if taken and is_new:

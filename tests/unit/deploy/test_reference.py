@@ -59,7 +59,9 @@ def test_a_season_and_columns_of_the_calendar_are_kept_in_the_pipeline_and_shown
     mapping = ColumnMapping(
         label="y", entity="who", time="at", season_hours=24, calendar=("colour",)
     )
+    plain = bootstrap_file(settings, file, MAPPING, name=None, replace=False)
     done = bootstrap_file(settings, file, mapping, name=None, replace=False)
+    assert done.pipeline.model != plain.pipeline.model, "a stored reference never changes"
     assert read_pipeline(settings.store, done.pipeline.name).mapping == mapping
     reference = load_reference(ModelStore(settings.store).path(done.pipeline.model))
     assert reference.season is not None
