@@ -76,7 +76,7 @@ def test_a_message_that_librdkafka_refuses_is_an_error_at_once(
 ) -> None:
     async def act(outbox: Outbox) -> None:
         with pytest.raises(DeliveryError, match="1 of 2 messages"):
-            await outbox.publish(0, messages(narrow, b"small", b"x" * 3_000_000))
+            await outbox.publish(0, messages(narrow, b"small", b"x" * 9_000_000))
 
     run(kafka, act)
 
