@@ -90,7 +90,12 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]
         self._ensure_consumer().pause(*batch)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit with the topic's id as metadata. False when the group has moved on without us."""
+        """Commit with the topic's id as metadata. False when the group has moved on without us.
+
+        Nor after a crash: a plain Faust stream, left by an exception, acknowledges what was in work.
+        """
+        if self.consumer.app.crash_reason is not None:
+            return False
         consumer, ids = self._ensure_consumer(), cast(Consumer, self.consumer).topic_ids
         mine = self.assignment()
         committed = {
