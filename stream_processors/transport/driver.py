@@ -92,7 +92,7 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit with the topic's id as metadata. False when the group has moved on without us.
 
-        Nor after a crash: a plain Faust stream, left by an exception, acknowledges what was in work.
+        Nor after a crash: a plain Faust stream that an exception leaves acknowledges its event.
         """
         if self.consumer.app.crash_reason is not None:
             return False
