@@ -89,7 +89,7 @@ def _to_list(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, np.generic):
         return value.item()
-    raise NotImplementedError(type(value))
+    raise NotImplementedError(type(value))  # how a hook tells msgspec that it knows no such type
 
 
 def _to_array(kind: Any, value: Any) -> Any:

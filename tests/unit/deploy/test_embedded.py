@@ -60,6 +60,8 @@ def test_the_directory_of_a_broker_that_ended_is_taken_up_again(
 
     EmbeddedBroker(tmp_path, free_port()).prepare()
 
+    assert {path.name for path in tmp_path.iterdir()} >= set(left), "nothing of it is removed"
+
 
 def test_a_directory_that_cannot_be_one_is_an_error_in_words(tmp_path: Path) -> None:
     (tmp_path / "file").touch()

@@ -1,6 +1,7 @@
 """Metrics of labelled windows against scikit-learn, their errors against resampling."""
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from drift.quality.costs import Costs
 from drift.quality.estimate import Estimate, rate_estimate
 from drift.quality.metrics import METRICS
 from drift.quality.windows import LabelledRows, Quality, measure_quality, number_groups
+from schemas.retraining import RetrainingPolicy
 
 TIED_SCORES = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 1.0])
 
@@ -245,3 +247,7 @@ def test_an_estimate_is_cut_to_what_the_metric_can_be() -> None:
 
     assert perfect["roc_auc"] == Estimate(1.0, 0.0, 1.0, 1.0)
     assert perfect["average_precision"].high <= 1.0
+
+
+def test_the_policy_can_be_about_any_measure() -> None:
+    assert get_args(RetrainingPolicy.model_fields["measure"].annotation) == METRICS
