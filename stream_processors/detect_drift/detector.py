@@ -13,15 +13,16 @@ from confluent_kafka import Message
 from faust.types import TP
 
 from drift.alert_book import Window
-from drift.coverage import Source
 from drift.open_windows import OpenWindows
 from drift.sketch import Sketch, decode_sketch
 from drift.windows import EventTimeWindows, WindowSettings
 from schemas.drift_events import DriftAlert, encode_event
 from stream_processors import metrics
 from stream_processors.detect_drift.memory import Memory
+from stream_processors.detect_drift.patience import Patience
 from stream_processors.detect_drift.recorder import Recorder
 from stream_processors.detect_drift.records import WindowRecord, record_of
+from stream_processors.detect_drift.surroundings import Surroundings
 from stream_processors.detect_drift.watchers import Watchers
 from stream_processors.membership import Membership
 from stream_processors.outbox import Messages
@@ -41,28 +42,6 @@ class Publisher(Protocol):
     """The part of an Outbox that is used here."""
 
     def publish(self, partition: int, outputs: list[Messages]) -> "asyncio.Future[None]": ...
-
-
-class Surroundings(Protocol):
-    """What the detector asks of the cluster. Blocking; TransientError when it does not answer."""
-
-    def sources(self) -> list[Source]:
-        """The source partitions whose rows are sketched."""
-        ...
-
-    def behind(self, read_to: int) -> set[Source]:
-        """Those that have events of which no piece was read: not sketched yet, or, when there are
-        records of sketches from `read_to` on, any.
-        """
-        ...
-
-    def remembered(self) -> Memory | None:
-        """What a predecessor wrote down last."""
-        ...
-
-    def pieces(self, begin: int) -> Iterable[Message]:
-        """The records of the partition of sketches from `begin` up to what is there now."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +88,11 @@ class DriftDetector:
     ) -> None:
         self._place = place
         self._settings = windows
-        self._hold_ms = hold_ms
         self._arl0 = arl0
         self._new_watchers = new_watchers
         self._around = surroundings
+        quiet_ms = windows.idle_timeout_ms // 2
+        self._patience = Patience(surroundings.behind, quiet_ms=quiet_ms, hold_ms=hold_ms)
         self._outbox = outbox
         self._recorder = recorder
         self._membership = membership
@@ -120,8 +100,6 @@ class DriftDetector:
         self._generation: int | None = None
         self._open: OpenWindows | None = None
         self._watchers = new_watchers({})
-        self._fed_ms: dict[Source, int] = {}
-        self._held_ms: dict[Source, int] = {}
         self._read_to = 0
 
     async def run(self, stream: Any) -> None:
@@ -136,7 +114,7 @@ class DriftDetector:
                 opened = await self._ours(generation)
                 if opened is not None and batch.tp == self._place.sketches:
                     self._read_to = batch.covers_to
-                    await self._hold(opened)
+                    await asyncio.to_thread(self._wait, opened, _now_ms())
                     await asyncio.to_thread(self._add, opened, batch.messages)
                 if generation == self._membership.generation():
                     event.ack()
@@ -148,9 +126,11 @@ class DriftDetector:
                 opened = await self._ours(self._membership.generation())
                 if opened is None:
                     continue
-                if opened.would_close(_now_ms()):
-                    await self._hold(opened)
-                    if opened.close(_now_ms()):
+                now = _now_ms()
+                if opened.would_close(now):
+                    await asyncio.to_thread(self._wait, opened, now)
+                    # As of when it was asked: an answer that took long speaks of no later time.
+                    if opened.close(now):
                         await self._tell(opened)
                 self._count(opened)
 
@@ -187,7 +167,7 @@ class DriftDetector:
             self._recorder.restore(memory.unlogged)
         now = _now_ms()
         sources = self._around.sources()
-        self._fed_ms = dict.fromkeys(sources, now)
+        self._patience.watch(sources, now)
         opened.watch(sources, now)
         for source in sources:  # nobody is idle for not having been read
             opened.alive(source, now)
@@ -210,8 +190,7 @@ class DriftDetector:
                     opened.alive(source, each.appended_ms)
                 for source in each.piece.coverage.ranges:
                     to_come -= Counter({source: 1})
-                    self._fed_ms[source] = each.appended_ms
-                    self._held_ms.pop(source, None)
+                    self._patience.fed(source, each.appended_ms)
                 is_new = each.place >= opened.position
                 taken = opened.add(each.piece, each.place, each.appended_ms)
                 if taken and is_new:
@@ -234,18 +213,10 @@ class DriftDetector:
             found.append(_Found(place, piece, message.timestamp()[1]))
         return found
 
-    # --- the clock
-
-    async def _hold(self, opened: OpenWindows) -> None:
-        """Source partitions with events that nobody has sketched yet are not idle: they are waited
-        for, but not for ever."""
-        now, quiet_ms = _now_ms(), self._settings.idle_timeout_ms // 2
-        quiet = {source for source, fed_ms in self._fed_ms.items() if now - fed_ms > quiet_ms}
-        if not quiet:
-            return
-        for source in quiet & await asyncio.to_thread(self._around.behind, self._read_to):
-            if now - self._held_ms.setdefault(source, now) < self._hold_ms:
-                opened.alive(source, now)
+    def _wait(self, opened: OpenWindows, now: int) -> None:
+        """Keep the clock from passing those whose pieces are to come."""
+        for source in self._patience.waited_for(self._read_to, now):
+            opened.alive(source, now)
 
     # --- telling
 
