@@ -20,8 +20,9 @@ up: setup
 down: setup
 	@$(BIN)/thalweg down $(ARGS)
 
+# In two halves at once: what deploys workers, and the rest (tests/conftest.py).
 test: setup
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 check: setup
 	@$(BIN)/ruff check
