@@ -56,6 +56,11 @@ class CustomerMoments:
         fourths = float((squares * squares).sum()) / share + missed * missed
         return max(1.0, self.sum_squares**2 / fourths)
 
+    @property
+    def largest(self) -> int:
+        """Rows of the entity with the most; of those in the table, where that is a sample."""
+        return int(self.entities.counts.max(initial=1))
+
     def of_column(self, columns: Columns, index: int, counts: Counts) -> Customers:
         """What the test of a column needs; `counts` int64[B] are the column's."""
         return Customers(counts, self.covariance(columns, index), self.excess, self.n_effective)

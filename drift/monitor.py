@@ -1,6 +1,6 @@
 """Closed windows of one model held against its reference: every column's tests, and e-SR."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from drift.e_detector import start
 from drift.entities import EntityTable
 from drift.families import StatedRate, notice
 from drift.moods import mood_of
+from drift.new_values import knows_its_values, with_new_values_together
 from drift.nulls import Nulls
 from drift.reference import Reference
 from drift.result import Result
@@ -97,6 +98,9 @@ class WindowMonitor:
                 customers=self._customers[i],
             )
             for i in range(len(columns))
+        ]
+        self._closed = [
+            i for i in range(len(columns)) if knows_its_values(reference, i, window_rows)
         ]
         self.season = (
             SeasonTests(reference.season, columns, reference.seasonal, nulls=nulls)
@@ -235,7 +239,10 @@ class WindowMonitor:
             results.append((i, tested.result))
         # What the reference never had does not depend on its neighbours: it is new.
         fresh = [i for i in members if self._counts[i][-1] == 0]
-        return results + self._each(null_rate, fresh, windows, alpha)
+        results += self._each(null_rate, fresh, windows, alpha)
+        closed = [i for i in members if i in self._closed]
+        folded = {i: with_new_values_together(self._counts[i], windows[i]) for i in closed}
+        return results + self._each(unseen_rate, closed, folded, alpha)
 
     def _repeats(self, windows: Sequence[Counts], entities: EntityTable | None) -> Repeats | None:
         moments = self.reference.customers
@@ -244,7 +251,11 @@ class WindowMonitor:
         return moments.repeats(entities, int(windows[0].sum()))
 
     def _each(
-        self, test: WindowTest, members: Sequence[int], windows: Sequence[Counts], alpha: float
+        self,
+        test: WindowTest,
+        members: Sequence[int],
+        windows: Sequence[Counts] | Mapping[int, Counts],
+        alpha: float,
     ) -> list[tuple[int, Result]]:
         columns = self.reference.columns
         results = each_column(
