@@ -33,7 +33,12 @@ class ErrorLevel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IdentityCalibration(msgspec.Struct, frozen=True, tag_field="kind", tag="identity"):
-    """Scores are probabilities already."""
+    """`drift.quality.calibration.Identity`: scores are probabilities already.
+
+    `covariance` is 0 in files from before it was stored: their scores are taken for certain.
+    """
+
+    covariance: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
 
 class PlattCalibration(msgspec.Struct, frozen=True, tag_field="kind", tag="platt"):

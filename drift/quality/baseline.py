@@ -66,8 +66,8 @@ def calibrator_of(baseline: QualityBaseline) -> Calibrator | None:
     match baseline.calibration:
         case None:
             return None
-        case IdentityCalibration():
-            return Identity()
+        case IdentityCalibration(covariance=covariance):
+            return Identity(covariance)
         case PlattCalibration(slope=slope, offset=offset, covariance=covariance):
             return Platt(slope, offset, covariance)
         case IsotonicCalibration(starts=starts, values=values, weights=weights):
@@ -110,14 +110,14 @@ def _calibration(
     except ValueError:
         return None
     match chosen:
+        case Identity(covariance=covariance):
+            return IdentityCalibration(covariance)
         case Platt(slope=slope, offset=offset, covariance=covariance):
             return PlattCalibration(slope, offset, covariance)
         case Isotonic(starts=starts, values=values, weights=weights):
             return IsotonicCalibration(
                 tuple(starts.tolist()), tuple(values.tolist()), tuple(weights.tolist())
             )
-        case _:
-            return IdentityCalibration()
 
 
 def _finite(value: float) -> float | None:

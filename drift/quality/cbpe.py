@@ -138,20 +138,33 @@ class _Window:
     def _calibration_error(self) -> Estimate:
         """The expectation of |mean label - mean score| in each bin, a folded normal's (Leone 1961).
 
-        Not the distance of the expectations: the realised error has the bins' noise in it too.
+        Not the distance of the expectations: the realised error has the bins' noise in it too, and
+        the calibration's. Of the distance's variance the part that moves with the mean (`sign`) is
+        the delta method's; in the rest the bins are off by chance each for itself, by the
+        calibration all at once.
         """
         from scipy.special import ndtr
 
         groups = np.zeros(len(self.p), dtype=np.int64)
         bins = CalibrationBins.of(self.p, self.scores, groups, 1)
-        chance = CalibrationBins.of(self.p * (1 - self.p), self.scores, groups, 1).label[0]
+        n = np.maximum(bins.n[0], 1)
+        chance = CalibrationBins.of(self.p * (1 - self.p), self.scores, groups, 1).label[0] / n
+        open_ = np.array([self._open_mean(bins.cell == cell) for cell in range(len(n))])
         gap = (bins.label - bins.score)[0]
-        deviation = np.sqrt(np.maximum(chance, 1e-300) / np.maximum(bins.n[0], 1))
+        deviation = np.sqrt(np.maximum(chance + open_, 1e-300))
         sign = 1 - 2 * ndtr(-gap / deviation)  # its expectation, 0 where chance may turn it
         spike = np.exp(-((gap / deviation) ** 2) / 2)
         folded = deviation * math.sqrt(2 / math.pi) * spike + gap * sign
+        rest = np.maximum(gap**2 - folded**2 + (1 - sign**2) * deviation**2, 0)
+        share = open_ / deviation**2
         weight = bins.n[0] / len(self.p)
-        by_chance = float(weight**2 @ np.maximum(gap**2 + deviation**2 - folded**2, 0))
-        open_slope = sign[bins.cell] / len(self.p)
-        variance = by_chance + self.calibrator.variance(self.scores, open_slope)
+        by_chance = float(weight**2 @ (sign**2 * chance + (1 - share**2) * rest))
+        by_calibration = self.calibrator.variance(self.scores, sign[bins.cell] / len(self.p))
+        all_at_once = float(weight @ (share * np.sqrt(rest))) ** 2
+        variance = by_chance + by_calibration + all_at_once
         return normal_estimate(float(weight @ folded), variance, low=0, high=1)
+
+    def _open_mean(self, rows: npt.NDArray[np.bool_]) -> float:
+        """Variance of the mean probability of `rows` by the calibration; 0 of none."""
+        n = int(rows.sum())
+        return self.calibrator.variance(self.scores[rows], np.full(n, 1 / max(n, 1)))

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import f1_score, log_loss, precision_score, roc_auc_score
 
 from drift.quality.baseline import calibrator_of, error_baseline, measure_baseline
-from drift.quality.calibration import choose_calibrator
+from drift.quality.calibration import Identity, choose_calibrator
 from drift.quality.metrics import METRICS
 from drift.quality.ranking import FloatArray
 from drift.stream.baseline import Baseline
@@ -75,6 +75,20 @@ def test_an_isotonic_calibration_survives_too() -> None:
     found = measured(labels, scores)
     assert isinstance(found.calibration, IsotonicCalibration)
     assert decode_quality(encode_quality(found)) == found
+
+
+def test_scores_left_alone_are_read_back_with_what_is_not_known_of_them() -> None:
+    labels, scores = held_out(3_000)
+    again = calibrator_of(decode_quality(encode_quality(measured(labels, scores))))
+    assert again == Identity.fit(scores, labels)
+
+
+def test_scores_left_alone_by_an_earlier_version_are_taken_for_certain() -> None:
+    whole = json.loads(encode_quality(measured(*held_out(900))))
+    before = json.dumps(whole | {"calibration": {"kind": "identity"}}).encode()
+    again = calibrator_of(decode_quality(before))
+    assert again is not None
+    assert again.variance(np.array([0.2, 0.7]), np.ones(2)) == 0
 
 
 def test_the_same_rows_give_the_same_bytes() -> None:
