@@ -73,8 +73,8 @@ def bootstrap_file(
     """Make or renew the pipeline `name` (default: the file's name) from a labelled file.
 
     The same file again changes nothing, but for a model without a drift reference or its quality at
-    release, which gets them, and for other `segments` (none given: those it has stay), for which
-    there is another model.
+    release, which gets them, and for other `segments`, or none any more, for which there is another
+    model.
     Raises ConfigurationError when a pipeline of that name has other features and `replace` is not
     given.
     """
@@ -96,15 +96,16 @@ def bootstrap_file(
         features, labels = features[oldest_first], labels[oldest_first]
         facts = facts.taken(oldest_first)
     rows = _Rows(features, labels, facts)
-    segments = segments or _known_segments(settings, name, schema)
     return _train(settings, name, schema, mapping=mapping, rows=rows, segments=segments)
 
 
-def bootstrap_fraud(settings: Settings, name: str, segments: tuple[str, ...] = ()) -> Bootstrapped:
+def bootstrap_fraud(
+    settings: Settings, name: str, segments: tuple[str, ...] | None = None
+) -> Bootstrapped:
     """Make the pipeline `name` of synthetic fraud events; one that is there stays as it is.
 
     Except that one whose model has no drift reference, or no quality at release, is trained once
-    more, which gives it both; and one of other `segments`, when some are given.
+    more, which gives it both; and one of other `segments` (None: those that it has).
     """
     from producers.fraud import FRAUD_SCHEMA
     from storage.model_store import ModelStore
@@ -112,14 +113,15 @@ def bootstrap_fraud(settings: Settings, name: str, segments: tuple[str, ...] = (
     if name in list_pipelines(settings.store):
         there = read_pipeline(settings.store, name)
         _refuse_other_features(there, FRAUD_SCHEMA, None)
+        segments = there.segments if segments is None else segments
         manifest = read_manifest(ModelStore(settings.store).path(there.model))
         whole = manifest.reference_sha256 and manifest.quality_sha256
-        if whole and segments in ((), there.segments):
+        if whole and segments == there.segments:
             return _result(settings, there, Change.UNCHANGED)
+    segments = segments or ()
     check_segments(FRAUD_SCHEMA, segments)
     mapping = ColumnMapping(label="label", entity="customer")
     rows = _fraud_rows(HISTORY_EVENTS)
-    segments = segments or _known_segments(settings, name, FRAUD_SCHEMA)
     return _train(settings, name, FRAUD_SCHEMA, mapping=mapping, rows=rows, segments=segments)
 
 
@@ -224,14 +226,6 @@ def _train(
     if change is not Change.UNCHANGED:
         write_pipeline(settings.store, pipeline)
     return _result(settings, pipeline, change)
-
-
-def _known_segments(settings: Settings, name: str, schema: "FeatureSchema") -> tuple[str, ...]:
-    """Those of the pipeline as it is, unless its features change."""
-    if name not in list_pipelines(settings.store):
-        return ()
-    known = read_pipeline(settings.store, name)
-    return known.segments if known.schema.hash == schema.hash else ()
 
 
 def _result(settings: Settings, pipeline: Pipeline, change: Change) -> Bootstrapped:

@@ -47,6 +47,7 @@ class Finding:
     sentence: str
     change_point_row: int | None = None
     contributions: tuple[tuple[str, float], ...] = ()
+    segment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,21 @@ class ColumnHistory:
     effects: Floats
     test: str
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSummary:
+    """A segment through all windows: its rows in the reference, its windows that were tested and
+    the rows in them, the `column` with the largest effect (PSI), that effect, and the smallest
+    p-value of any."""
+
+    name: str
+    n_reference: int
+    n_windows: int
+    n_rows: int
+    column: str
+    effect: float
+    p_value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +125,9 @@ class ScanReport:
     With `live` it is what a live system saw: all positions (`bounds`, `row`, `change_point_row`)
     are event times then, in ms UTC, and `n_rows` counts the rows of the windows.
 
+    `segments` are all there are; `segment_columns` a few columns of theirs, named as findings about
+    them are, through the same windows (without rows where the segment was not tested).
+
     `arl0`: the mean number of windows between false notices that the thresholds are set for.
     `times_ms` int64[W] are the event times at the windows' ends, where the rows have times.
     """
@@ -126,6 +145,8 @@ class ScanReport:
     times_ms: Counts | None = None
     details: dict[str, str] = field(default_factory=dict)
     live: LiveFacts | None = None
+    segments: tuple[SegmentSummary, ...] = ()
+    segment_columns: tuple[ColumnHistory, ...] = ()
 
     @property
     def notices(self) -> tuple[Finding, ...]:

@@ -1,14 +1,21 @@
-"""Real parts for tests, started once per session: brokers and a ClickHouse server."""
+"""Real parts for tests, started once per session: brokers and a ClickHouse server.
+
+Hypothesis without clocks: a machine may be busy, and a slow example is no wrong one.
+"""
 
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = [
     "tests.fixtures.kafka",
     "tests.fixtures.clickhouse",
     "tests.fixtures.pipeline",
 ]
+
+settings.register_profile("thalweg", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("thalweg")
 
 DEPLOYING = {"chaos", "e2e", "integration"}
 """Folders whose tests start workers: they mostly wait, one after another."""

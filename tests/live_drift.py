@@ -1,5 +1,6 @@
 """A live system's log for tests: windows through the detector's own code, quality, decisions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from drift.columns import specs_of
 from drift.live import VersionWatch, WatchOptions
 from drift.nulls import Nulls
 from drift.reference import Reference, make_reference
+from drift.segments import choose_segments
 from drift.sketch import Sketch, SketchKey
 from schemas.drift_events import DriftAlert, RetrainingDecision, RetrainingRequest
 from schemas.features import Dtype, Feature, FeatureSchema
@@ -68,7 +70,7 @@ def features(rng: np.random.Generator, n: int, shift: float = 0.0) -> np.ndarray
     return matrix
 
 
-def store_pipeline(store: Path, name: str = "fraud") -> str:
+def store_pipeline(store: Path, name: str = "fraud", segments: Sequence[str] = ()) -> str:
     """A pipeline with a model and its reference in the store; returns the model's version."""
     from training.bootstrap import train_first_model
 
@@ -77,17 +79,22 @@ def store_pipeline(store: Path, name: str = "fraud") -> str:
     labels = (np.nan_to_num(rows[:, 0] + rows[:, 2]) + rng.normal(size=len(rows)) > 1.5).astype(
         np.int8
     )
-    directory = train_first_model(rows, labels, SCHEMA, pipeline=name, seed=7, epochs=2)
+    directory = train_first_model(
+        rows, labels, SCHEMA, pipeline=name, seed=7, epochs=2, segments=segments
+    )
     sha256 = ModelStore(store).put(directory)
-    write_pipeline(store, Pipeline(name=name, schema=SCHEMA, model=sha256))
+    pipeline = Pipeline(name=name, schema=SCHEMA, model=sha256, segments=tuple(segments))
+    write_pipeline(store, pipeline)
     return read_manifest(ModelStore(store).path(sha256)).version
 
 
-def reference_of_rows() -> Reference:
+def reference_of_rows(segments: Sequence[str] = ()) -> Reference:
     """A reference without a model."""
     rng = np.random.default_rng(5)
-    matrix = np.column_stack([features(rng, 8000), rng.beta(2, 8, 8000)]).astype(np.float32)
-    return make_reference(matrix, specs_of(SCHEMA), rng=rng)
+    rows = features(rng, 8000)
+    matrix = np.column_stack([rows, rng.beta(2, 8, 8000)]).astype(np.float32)
+    parts = choose_segments(SCHEMA, segments, rows)
+    return make_reference(matrix, specs_of(SCHEMA), rng=rng, segments=parts)
 
 
 def reference_of(store: Path) -> Reference:
@@ -97,23 +104,41 @@ def reference_of(store: Path) -> Reference:
 
 
 def live_log(
-    reference: Reference, version: str, *, n_windows: int = 60, drift_at: int | None = 40
+    reference: Reference,
+    version: str,
+    *,
+    n_windows: int = 60,
+    drift_at: int | None = 40,
+    moving: str = "",
 ) -> LiveLog:
-    """Windows of `ROWS` rows; from window `drift_at` on amounts are larger, and labels show it."""
+    """Windows of `ROWS` rows; from window `drift_at` on amounts are larger, and labels show it.
+
+    `moving` names the only segment in which they are larger, "" all rows.
+    """
     rng = np.random.default_rng(11)
     columns, log = reference.columns, LiveLog()
-    watch = VersionWatch("fraud", version, reference, WatchOptions(), nulls=Nulls(seed=0))
+    places = {segment.name: segment.places for segment, _ in reference.segments}
+    options = WatchOptions(n_segments=len(places))
+    watches = {
+        name: VersionWatch("fraud", version, own, options, nulls=Nulls(seed=0), segment=name)
+        for name in ("", *places)
+        if (own := reference.of_segment(name)) is not None
+    }
     scores = reference.sample[:, -1]
     for number in range(n_windows):
         drifting = drift_at is not None and number >= drift_at
-        rows = features(rng, ROWS, 0.7 if drifting else 0.0)
+        rows = features(rng, ROWS, 0.7 if drifting and not moving else 0.0)
         matrix = np.column_stack([rows, rng.choice(scores, ROWS)]).astype(np.float32)
+        if drifting and moving:
+            matrix[places[moving](matrix), 0] += 1.5
         start = START_MS + number * WINDOW_MS
         end = start + WINDOW_MS
-        key = SketchKey("fraud", version, start, end, "", columns.fingerprint)
-        sketch = Sketch.empty(columns, key).update(columns, matrix)
-        checked = watch.close(Window(start, end, end + 30_000), sketch)
-        log.records.append(record_of(sketch, checked, 1000.0))
+        for name, watch in watches.items():
+            own_rows = matrix[places[name](matrix)] if name else matrix
+            key = SketchKey("fraud", version, start, end, name, columns.fingerprint)
+            sketch = Sketch.empty(columns, key).update(columns, own_rows)
+            checked = watch.close(Window(start, end, end + 30_000), sketch)
+            log.records.append(record_of(sketch, checked, 1000.0))
         log.quality += _quality(rng, version, number, drifting=drifting, n_windows=n_windows)
     log.decisions = _decisions(log.alerts, n_windows)
     log.requests = [

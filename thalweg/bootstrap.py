@@ -56,7 +56,7 @@ def bootstrap(
         typer.Option(
             help="Category or boolean column: rows of each of its values are watched for drift by"
             " themselves too. Repeatable.",
-            show_default="those it has",
+            show_default="none, and those it has go",
         ),
     ] = None,
     data_dir: DataDir = None,

@@ -9,12 +9,19 @@ from deploy.live_report.findings import findings_of
 from deploy.live_report.model import WatchedModel
 from deploy.live_report.quality import quality_of
 from deploy.live_report.rows import LiveRows
-from drift.findings import ColumnHistory, LiveFacts, ScanReport, Subject
+from deploy.live_report.segments import (
+    NOT_TESTED,
+    Tests,
+    segment_histories,
+    segment_summaries,
+    subject_of,
+)
+from drift.findings import ColumnHistory, LiveFacts, ScanReport
 from drift.reference import Reference
-from storage.drift_tables import DriftMetric, DriftWindow
+from storage.drift_tables import DriftWindow
 
-RATES = frozenset({"null_rate", "unseen_rate"})
-"""Tests that a column has beside the one of its values."""
+BESIDE = frozenset({"null_rate", "unseen_rate", "e_sr", "adwin"})
+"""Detectors that a column has beside the test of its values in every window."""
 
 
 def build_report(pipeline: str, model: WatchedModel, rows: LiveRows) -> ScanReport:
@@ -33,6 +40,11 @@ def build_report(pipeline: str, model: WatchedModel, rows: LiveRows) -> ScanRepo
     bounds = np.array([(each.window_start_ms, each.window_end_ms) for each in windows], np.int64)
     n_rows = np.array([each.n_rows for each in windows])
     window_rows = max(1, int(np.median(n_rows)))
+    tests = {
+        (each.segment, each.name): each.detector
+        for each in rows.answers
+        if each.detector not in BESIDE
+    }
     return ScanReport(
         title=f"{pipeline}, model {model.version}",
         n_rows=int(n_rows.sum()),
@@ -40,7 +52,7 @@ def build_report(pipeline: str, model: WatchedModel, rows: LiveRows) -> ScanRepo
         window_rows=window_rows,
         arl0=windows[-1].arl0,
         bounds=bounds,
-        columns=_histories(reference, windows, rows.answers),
+        columns=_histories(reference, windows, tests),
         findings=findings_of(rows.told),
         warnings=_warnings(reference, window_rows, rows.windows, windows),
         quality=quality_of(rows.quality, model.baseline),
@@ -51,6 +63,8 @@ def build_report(pipeline: str, model: WatchedModel, rows: LiveRows) -> ScanRepo
             decisions=tuple(rows.decisions),
             requests=tuple(rows.requests),
         ),
+        segments=segment_summaries(reference, rows.segments),
+        segment_columns=segment_histories(reference, bounds[:, 1], rows.segment_columns, tests),
     )
 
 
@@ -66,31 +80,25 @@ def _fits(window: DriftWindow, reference: Reference) -> bool:
 
 
 def _histories(
-    reference: Reference, windows: Sequence[DriftWindow], answers: Sequence[DriftMetric]
+    reference: Reference, windows: Sequence[DriftWindow], tests: Tests
 ) -> tuple[ColumnHistory, ...]:
     columns = reference.columns
     counts = np.stack([each.counts for each in windows])
     p_values = np.stack([each.p_values for each in windows])
     psi = np.stack([each.psi for each in windows])
-    tests = {each.name: each.detector for each in answers if _of_values(each)}
     return tuple(
         ColumnHistory(
             name=column.name,
-            subject=Subject.SCORE if i == len(columns) - 1 else Subject.FEATURE,
+            subject=subject_of(i, len(columns)),
             labels=column.labels,
             reference=columns.of(reference.counts, i).astype(np.int64),
             windows=columns.of(counts, i).astype(np.int64),
             p_values=p_values[:, i],
             effects=psi[:, i],
-            test=tests.get(column.name, "not tested in the last window"),
+            test=tests.get(("", column.name), NOT_TESTED),
         )
         for i, column in enumerate(columns)
     )
-
-
-def _of_values(answer: DriftMetric) -> bool:
-    """Whether it is of the test that a column's values get in every window."""
-    return not answer.segment and answer.detector not in RATES and answer.detector != "e_sr"
 
 
 def _warnings(

@@ -21,6 +21,11 @@ def findings_of(told: Sequence[DriftAlert]) -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda each: (each.row, each.subject, each.name)))
 
 
+def shown_name(name: str, segment: str) -> str:
+    """Of a column, of all rows or of a segment's."""
+    return f"{name} ({segment})" if segment else name
+
+
 def _of_life(life: Sequence[DriftAlert]) -> list[Finding]:
     said = [each for each in life if each.state is not AlertState.RESOLVED] or list(life[-1:])
     news = [said[0]]
@@ -41,7 +46,7 @@ def _finding(alert: DriftAlert, ending: str) -> Finding:
         row=alert.window_end_ms,
         level=Level(alert.level),
         subject=Subject(alert.kind),
-        name=f"{alert.name} ({alert.segment})" if alert.segment else alert.name,
+        name=shown_name(alert.name, alert.segment),
         result=Result(
             detector=alert.detector,
             statistic=_number(alert.statistic),
@@ -54,6 +59,7 @@ def _finding(alert: DriftAlert, ending: str) -> Finding:
         sentence=alert.sentence + ending,
         change_point_row=alert.change_point_ms,
         contributions=tuple((name, _number(share)) for name, share in alert.contributions),
+        segment=alert.segment,
     )
 
 

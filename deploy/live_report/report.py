@@ -24,7 +24,7 @@ def live_report(settings: Settings, *, version: str | None, n_windows: int) -> "
 
     model = watched_model(settings, version)
     with open_log(settings) as client:
-        rows = read_rows(client, settings.pipeline, model.version, n_windows=n_windows)
+        rows = read_rows(client, settings.pipeline, model, n_windows=n_windows)
         if not rows.windows:
             raise ConfigurationError(_nothing_yet(settings, client, model.version))
     try:

@@ -2,22 +2,27 @@
 
 from drift.findings import Level, ScanReport, Subject
 from drift.report import numbers
+from drift.report.card import column_card
 from drift.report.decisions import decisions_table
-from drift.report.distributions import distribution_plot
-from drift.report.effects import effect_plot
 from drift.report.headline import headline, lede, summary_numbers
 from drift.report.markup import Child, Markup, bdi, join, tag
 from drift.report.measures import CAVEAT, quality_plot
 from drift.report.plot import MAX_POINTS
 from drift.report.rates import false_alarms
-from drift.report.selection import MAX_DETAILED, Moved, moved_columns, steady_columns
+from drift.report.segments import segments
+from drift.report.selection import (
+    MAX_DETAILED,
+    MAX_STEADY,
+    Moved,
+    moved_columns,
+    steady_columns,
+)
 from drift.report.style import CSS
 from drift.report.surprise import p_value_plot
 from drift.report.tables import GLOSSARY, columns_table, definitions, findings_table
 from drift.report.text import clip
 from drift.report.timeline import finding_words, shares, timeline
 
-MAX_STEADY = 3
 MAX_MEASURES = 20
 MAX_WARNINGS = 100
 MAX_DETAILS = 60
@@ -40,10 +45,11 @@ def to_html(report: ScanReport) -> str:
 
     At most 30 columns are drawn and series are thinned to 400 points; the page says where.
     """
-    moved = moved_columns(report)
+    moved = moved_columns(report, report.columns)
     sections = [
         _section("timeline", "Timeline", _timeline(report)),
         _section("columns", "Columns", _columns(report, moved)),
+        _section("segments", "Segments", segments(report)),
         _section("quality", "Quality", _quality(report)),
         _section("decisions", "Retraining", _decisions(report)),
         _section("sure", "How sure", _how_sure(report)),
@@ -119,11 +125,11 @@ def _columns(report: ScanReport, moved: list[Moved]) -> Markup | None:
     if len(moved) > MAX_DETAILED:
         words = f"The {MAX_DETAILED} that moved most, of {len(moved)}; the table below has all."
     if not moved:
-        shown = steady_columns(report, MAX_STEADY)
+        shown = steady_columns(report, report.columns, MAX_STEADY)
         words = "None moved. To look at: those with the largest effects, all within chance."
     if report.n_windows > MAX_POINTS:
         words += f" Of stretches of windows the lowest and highest are drawn ({MAX_POINTS} points)."
-    return join(tag("p", words), _together(report), [_card(report, each) for each in shown])
+    return join(tag("p", words), _together(report), [column_card(report, each) for each in shown])
 
 
 def _together(report: ScanReport) -> Markup | None:
@@ -136,24 +142,6 @@ def _together(report: ScanReport) -> Markup | None:
     note = tag("p", shares(telling), class_="note") if telling.contributions else None
     head = tag("h3", bdi(telling.name, 80), " (several columns together)")
     return tag("article", head, finding_words(telling), note, class_="card")
-
-
-def _card(report: ScanReport, moved: Moved) -> Markup:
-    column = moved.column
-    note = f"Test: {clip(column.test, 80)}" + (
-        f" ({clip(column.note, 300)})" if column.note else ""
-    )
-    words: Child = tag("p", "Not significant in any window.", class_="sentence")
-    if moved.telling is not None:
-        words = finding_words(moved.telling)
-    return tag(
-        "article",
-        tag("h3", bdi(column.name, 80)),
-        words,
-        tag("p", note, class_="note"),
-        tag("div", effect_plot(report, moved), distribution_plot(report, moved), class_="pair"),
-        class_="card",
-    )
 
 
 def _quality(report: ScanReport) -> Markup | None:

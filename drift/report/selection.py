@@ -1,6 +1,7 @@
 """Which columns, findings and windows a page of bounded size shows, and in what order."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,10 @@ from drift.findings import ColumnHistory, Finding, Level, ScanReport, Subject
 
 MAX_DETAILED = 30
 """Columns that are drawn."""
+MAX_OF_SEGMENTS = 8
+"""Of all segments together."""
+MAX_STEADY = 3
+"""Where none moved."""
 
 COLUMN_SUBJECTS = frozenset({Subject.FEATURE, Subject.SCORE, Subject.LABEL})
 
@@ -46,23 +51,23 @@ def findings_by_name(report: ScanReport) -> dict[tuple[Subject, str], list[Findi
     return found
 
 
-def moved_columns(report: ScanReport) -> list[Moved]:
-    """Columns with findings: those with alerts first, then by effect, the largest first."""
+def moved_columns(report: ScanReport, columns: Sequence[ColumnHistory]) -> list[Moved]:
+    """Those with findings: with alerts first, then by effect, the largest first."""
     found = findings_by_name(report)
     moved = [
         _moved(report, column, found[column.subject, column.name])
-        for column in report.columns
+        for column in columns
         if (column.subject, column.name) in found
     ]
     return sorted(moved, key=lambda each: (not each.has_alert, -each.effect))
 
 
-def steady_columns(report: ScanReport, limit: int) -> list[Moved]:
-    """The columns without findings whose effects were largest."""
+def steady_columns(report: ScanReport, columns: Sequence[ColumnHistory], limit: int) -> list[Moved]:
+    """Those without findings whose effects were largest."""
     found = findings_by_name(report)
     steady = [
         _moved(report, column, [])
-        for column in report.columns
+        for column in columns
         if (column.subject, column.name) not in found
     ]
     return sorted(steady, key=lambda each: -each.effect)[:limit]

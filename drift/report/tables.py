@@ -76,10 +76,10 @@ def columns_table(report: ScanReport) -> Markup:
             bdi(column.name, MAX_NAME),
             column.subject.value,
             clip(column.test, MAX_NAME),
-            _figure(numbers.effect(largest(column))),
-            _figure(numbers.p_value(smallest_p(column))),
-            _figure(numbers.count(len(own))),
-            _figure(numbers.count(n_alerts)),
+            figure(numbers.effect(largest(column))),
+            figure(numbers.p_value(smallest_p(column))),
+            figure(numbers.count(len(own))),
+            figure(numbers.count(n_alerts)),
             clip(column.note, MAX_SENTENCE),
         ]
         rows.append(cells)
@@ -124,11 +124,11 @@ def _finding_row(report: ScanReport, finding: Finding) -> list[Child]:
         _what(finding),
         badge(finding.level),
         finding.subject.value,
-        _figure(positions.at(report, finding.row)),
-        _figure(numbers.UNKNOWN if change is None else positions.at(report, change)),
-        _figure(numbers.effect(result.effect)),
-        _figure(numbers.p_value(result.p_value)),
-        _figure(f"{numbers.number(result.statistic)}, {numbers.number(result.threshold)}"),
+        figure(positions.at(report, finding.row)),
+        figure(numbers.UNKNOWN if change is None else positions.at(report, change)),
+        figure(numbers.effect(result.effect)),
+        figure(numbers.p_value(result.p_value)),
+        figure(f"{numbers.number(result.statistic)}, {numbers.number(result.threshold)}"),
         clip(result.detector, MAX_NAME),
     ]
     if report.times_ms is not None:
@@ -147,6 +147,6 @@ def _what(finding: Finding) -> Markup:
     )
 
 
-def _figure(text: str) -> Markup:
+def figure(text: str) -> Markup:
     """A number: set apart so that the table can align it."""
     return tag("span", text, class_="figure")

@@ -1,36 +1,17 @@
-"""`thalweg drift status` and `report` as processes, on a log in a real ClickHouse."""
+"""`thalweg drift report` as a process, on a log in a real ClickHouse."""
 
-import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
-from schemas.drift_events import AlertState
-from schemas.pipeline import Pipeline, write_pipeline
 from schemas.settings import ClickHouseSettings
 from storage.client import Client, connect
-from storage.drift_report_queries import quality_between, told_alerts
 from storage.drift_tables import DriftLog
 from storage.migrate import migrate
-from storage.model_store import ModelStore
-from tests.golden.messages import ALERT
-from tests.live_drift import (
-    REQUEST_ID,
-    SCHEMA,
-    START_MS,
-    WINDOW_MS,
-    LiveLog,
-    live_log,
-    reference_of,
-    store_pipeline,
-)
+from tests.live_command import Command
+from tests.live_drift import REQUEST_ID, LiveLog, live_log, reference_of, store_pipeline
 
 N_WINDOWS = 60
 
@@ -52,28 +33,6 @@ def client(database: ClickHouseSettings) -> Iterator[Client]:
     with connect(database) as client:
         migrate(client, database)
         yield client
-
-
-class Command:
-    """`thalweg drift` of one deployment."""
-
-    def __init__(self, folder: Path, database: ClickHouseSettings) -> None:
-        self.environment = {
-            "THALWEG_DATA_DIR": str(folder),
-            "THALWEG_CLICKHOUSE__URL": database.url,
-            "THALWEG_CLICKHOUSE__DATABASE": database.database,
-        }
-
-    def __call__(self, *arguments: str | Path, **environment: str) -> Any:
-        own = {key: value for key, value in os.environ.items() if not key.startswith("THALWEG_")}
-        return subprocess.run(
-            [sys.executable, "-m", "thalweg.main", "drift", *map(str, arguments)],
-            env={**own, **self.environment, **environment},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
 
 
 @pytest.fixture
@@ -169,114 +128,25 @@ def test_what_cannot_be_done_is_one_sentence(
     assert "Traceback" not in done.stderr
 
 
-def test_the_status_reads_well_on_a_terminal(
-    thalweg: Command, client: Client, log: LiveLog, store: tuple[Path, str]
+def test_what_moved_in_a_segment_is_drawn_and_all_segments_are_listed(
+    database: ClickHouseSettings, client: Client, tmp_path: Path
 ) -> None:
-    log.insert(DriftLog(client))
+    version = store_pipeline(tmp_path / "models", segments=["channel"])
+    moving = live_log(reference_of(tmp_path / "models"), version, moving="channel=online")
+    moving.insert(DriftLog(client))
 
-    done = thalweg("status")
+    done = Command(tmp_path, database)("report", tmp_path / "out.html")
 
     assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert max(map(len, lines)) <= 100
-    text = " ".join(done.stdout.split())
-    assert f"champion {store[1]}" in text
-    assert "reference 8,000 rows, 9 columns" in text
-    assert "one false notice in 1,000 windows of 5 minutes, 0.288 a day" in text
-    assert "2026-03-01 04:55 to 05:00 UTC, 400 rows" in text
-    assert "open alerts 2" in text
-    assert "alert: feature amount: moved, PSI" in text
-    assert "from labels, 80% of those of the window to 2026-03-01 04:10" in text
-    assert "estimated for the window to 2026-03-01 05:00" in text
-    assert re.search(r"precision 0\.\d+ ± 0\.030 0\.\d+ ± 0\.015 ", text)
-    assert "retraining not requested" in text
-    assert "cool-down is 6 hours" in text
-
-
-def test_the_status_for_programs_holds_the_same(
-    thalweg: Command, client: Client, log: LiveLog
-) -> None:
-    log.insert(DriftLog(client))
-    found = json.loads(thalweg("status", "--json").stdout)
-    assert found["last_window"]["end_ms"] == START_MS + N_WINDOWS * WINDOW_MS
-    assert {alert["name"] for alert in found["open_alerts"]} == {"amount", "channel"}
-    assert found["last_decision"]["requested"] is False
-    assert found["false_notices_per_day"] == pytest.approx(0.288)
-    measured = {each["measure"]: each for each in found["quality"]}
-    assert measured["precision"]["realised_end_ms"] < measured["precision"]["estimate_end_ms"]
-
-
-def test_without_anything_running_the_status_says_what_to_do(
-    thalweg: Command, store: tuple[Path, str]
-) -> None:
-    thalweg.environment = {"THALWEG_DATA_DIR": str(store[0])}
-    done = thalweg("status")
-    assert done.returncode == 0
-    assert store[1] in done.stdout
-    assert "`thalweg up --detach` starts one" in " ".join(done.stdout.split())
-    assert done.stderr == ""
-
-
-def test_the_status_of_a_watch_without_windows_and_labels_says_what_it_waits_for(
-    thalweg: Command,
-) -> None:
-    done = thalweg("status")
-    text = " ".join(done.stdout.split())
-    assert done.returncode == 0
-    assert "last window none has closed yet; windows of 3,600 s" in text
-    assert "open alerts none" in text
-    assert "retraining nothing decided yet" in text
-
-
-def test_a_model_without_a_reference_is_said_to_be_unwatched(
-    store: tuple[Path, str], database: ClickHouseSettings, client: Client, tmp_path: Path
-) -> None:
-    (sha256,) = ModelStore(store[0] / "models").sha256s()
-    source = ModelStore(store[0] / "models").path(sha256)
-    target = tmp_path / "models" / "models" / sha256
-    target.mkdir(parents=True)
-    for file in source.iterdir():
-        if file.name not in ("reference.bin", "quality.json"):
-            (target / file.name).write_bytes(file.read_bytes())
-    manifest = json.loads((target / "manifest.json").read_text())
-    manifest |= {"reference_sha256": "", "reference_version": "", "quality_sha256": ""}
-    (target / "manifest.json").write_text(json.dumps(manifest))
-    write_pipeline(tmp_path / "models", Pipeline(name="fraud", schema=SCHEMA, model=sha256))
-
-    done = Command(tmp_path, database)("status")
-
-    assert done.returncode == 0, done.stderr
-    assert "it serves, but drift needs one" in " ".join(done.stdout.split())
-
-
-def test_alerts_of_a_stretch_are_those_open_in_it(client: Client) -> None:
-    def told(alert_id: str, state: AlertState, window: int) -> Any:
-        start = START_MS + window * WINDOW_MS
-        times = {"window_start_ms": start, "window_end_ms": start + WINDOW_MS}
-        return msgspec.structs.replace(ALERT, alert_id=alert_id, state=state, **times)
-
-    early = [told("early", AlertState.OPENED, 0), told("early", AlertState.RESOLVED, 3)]
-    lasting = [told("lasting", AlertState.OPENED, 1)]
-    over = [told("over", AlertState.OPENED, 2), told("over", AlertState.RESOLVED, 8)]
-    DriftLog(client).insert_alerts([*over, *lasting, *early])
-
-    def ask(window: int, **options: Any) -> list[Any]:
-        at = START_MS + window * WINDOW_MS
-        version = ALERT.model_version
-        return told_alerts(client, "fraud", model_version=version, from_ms=at, **options)
-
-    assert ask(0) == [early[0], lasting[0], over[0], early[1], over[1]]
-    assert ask(5) == [lasting[0], *over]
-    assert ask(20) == lasting
-    assert ask(0, limit=1) == [over[1]]
-
-
-def test_quality_of_a_stretch_is_of_one_version_and_all_rows(
-    client: Client, log: LiveLog, store: tuple[Path, str]
-) -> None:
-    log.insert(DriftLog(client))
-    at = START_MS + 2 * WINDOW_MS
-    found = quality_between(client, "fraud", model_version=store[1], from_ms=at, to_ms=at)
-    assert [each.measure for each in found] == ["recall", "precision", "cost_per_row"]
-    assert {each.window_end_ms for each in found} == {at}
-    assert quality_between(client, "fraud", model_version="v0", from_ms=0, to_ms=at) == []
+    html = (tmp_path / "out.html").read_text()
+    section = html[html.index('id="segments-title"') : html.index('id="quality-title"')]
+    (card, *others) = section.split("<article")[1:]
+    assert "amount (channel=online)" in card
+    assert "feature amount in segment channel=online: moved" in card
+    assert "Effect over time (PSI" in card
+    assert "Shares by bin, window of 2026-03-01" in card
+    listed = section[section.index("<table") :]
+    assert listed.index("channel=online") < listed.index("channel=chip")
+    assert "<script" not in html
+    assert not re.search(r'(src|href)="(?!#)', html)
+    assert all("channel=online" in each for each in others)

@@ -135,25 +135,6 @@ def test_bootstrapping_again_gives_a_model_from_before_references_one(tmp_path: 
     assert load_reference(stored).fingerprint == version
 
 
-def test_segments_are_kept_and_others_make_another_model(tmp_path: Path) -> None:
-    file, settings = write_rows(tmp_path / "rows.csv", 1500), settings_of(tmp_path / "data")
-    store = ModelStore(settings.store)
-    plain = bootstrap_file(settings, file, MAPPING, name=None, replace=False)
-    cut = bootstrap_file(settings, file, MAPPING, name=None, replace=False, segments=("colour",))
-    again = bootstrap_file(settings, file, MAPPING, name=None, replace=False)
-    assert (cut.change, again.change) == (Change.UPDATED, Change.UNCHANGED)
-    assert again.pipeline.segments == ("colour",)
-    assert cut.pipeline.model != plain.pipeline.model, "a stored reference never changes"
-    assert cut.measures == plain.measures, "the same network"
-    reference = load_reference(store.path(again.pipeline.model))
-    assert [each.name for each, _ in reference.segments] == ["colour=green", "colour=red"]
-    assert load_reference(store.path(plain.pipeline.model)).segments == ()
-    (told,) = [each for each in describe_reference(reference, None) if each.startswith("segments")]
-    assert told.count("colour=") == 2
-    with pytest.raises(ConfigurationError, match="'a' cannot be segmented by"):
-        bootstrap_file(settings, file, MAPPING, name=None, replace=False, segments=("a",))
-
-
 def test_entities_and_times_are_those_of_replayed_events(tmp_path: Path) -> None:
     file = write_rows(tmp_path / "rows.csv", 90)
     facts = read_facts(file, MAPPING)
