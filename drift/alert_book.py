@@ -108,11 +108,9 @@ class AlertBook:
             events += self._significant(key, signal, window)
         return tuple(events)
 
-    def retire(self, at_ms: int) -> tuple[DriftAlert, ...]:
-        """Resolve everything: of a model version that no longer serves no window would. `at_ms` by
-        the sender's clock."""
-        words = f"model {self.model_version} no longer serves"
-        return tuple(self._resolve(key, at_ms, words) for key in list(self._open))
+    def retire(self, at_ms: int, why: str) -> tuple[DriftAlert, ...]:
+        """Resolve everything, for no window will: `why` in words, `at_ms` by the sender's clock."""
+        return tuple(self._resolve(key, at_ms, why) for key in list(self._open))
 
     def encode(self) -> bytes:
         """The whole state; `decode` gives a book that goes on as this one would have."""

@@ -152,10 +152,6 @@ class VersionWatch:
         answers = [*self._answers(verdict, together), *map(_answer_of, raised)]
         return Checked(verdict, tuple(answers), alerts)
 
-    def retire(self, at_ms: int) -> tuple[DriftAlert, ...]:
-        """Resolve what is open: the version does not serve any more."""
-        return self._book.retire(at_ms)
-
     def encode(self) -> bytes:
         """All that a successor needs."""
         history = self._history
@@ -173,10 +169,7 @@ class VersionWatch:
         )
 
     def _restore(self, data: bytes) -> None:
-        try:
-            state = msgspec.msgpack.decode(data, type=_State)
-        except msgspec.DecodeError as error:
-            raise ValueError(f"not the state of a watched version: {error}") from error
+        state = _decoded(data)
         if state.reference != self.reference.fingerprint:
             return
         self._book = AlertBook.decode(state.book)
@@ -295,6 +288,18 @@ class VersionWatch:
 def monitor_size(n_rows: int) -> int:
     """The power of two next to `n_rows`: windows of about so many rows are judged alike."""
     return 1 << round(float(np.log2(n_rows)))
+
+
+def alerts_in(state: bytes) -> AlertBook:
+    """The alerts in a watch's `encode`, which need no reference; raises ValueError as that does."""
+    return AlertBook.decode(_decoded(state).book)
+
+
+def _decoded(data: bytes) -> _State:
+    try:
+        return msgspec.msgpack.decode(data, type=_State)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"not the state of a watched version: {error}") from error
 
 
 def _answer_of(signal: Signal) -> Answer:

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import structlog
 
-from drift.alert_book import Window
-from drift.live import Checked, VersionWatch, WatchOptions
+from drift.alert_book import AlertBook, Window
+from drift.live import Checked, VersionWatch, WatchOptions, alerts_in
 from drift.nulls import Nulls
 from drift.reference import Reference
 from drift.sketch import Sketch
@@ -15,7 +15,8 @@ from schemas.drift_events import DriftAlert
 log = structlog.get_logger()
 
 RETIRE_AFTER = 3
-"""Closed windows without rows of a version, while others had some: it does not serve any more."""
+"""Closed windows with rows, none of a version: it does not serve any more. Or without a reference
+for it: the model store does not have it any more."""
 
 Key = tuple[str, str]
 """Model version and segment."""
@@ -41,7 +42,8 @@ class Watchers:
         self._nulls = Nulls(seed=options.seed)
         self._states = dict(states or {})
         self._watches: dict[Key, VersionWatch] = {}
-        self._quiet: dict[Key, int] = {}
+        self._warned: set[Key] = set()
+        self._missed: dict[Key, int] = {}
 
     def feed(self, piece: Sketch) -> None:
         """A piece that was not seen before, of a window that is open."""
@@ -62,7 +64,8 @@ class Watchers:
                     problem="no such reference",
                 )
                 continue
-            if key not in self._quiet:
+            if key not in self._warned:
+                self._warned.add(key)
                 for warning in watch.reference.warnings(sketch.n):
                     log.warning(
                         "drift_reference_is_poor",
@@ -71,25 +74,37 @@ class Watchers:
                         problem=warning,
                     )
             checked[key] = watch.close(window, sketch)
-            self._quiet[key] = 0
         return checked
 
     def retire(self, present: Mapping[Key, Sketch], at_ms: int) -> tuple[DriftAlert, ...]:
-        """After a window with rows of `present`: resolve the alerts of versions long gone. A
-        segment without rows says nothing while its version serves.
+        """After a window with rows of `present`: resolve the alerts of versions long gone, and of
+        what nobody can watch any more. A segment without rows says nothing while its version
+        serves.
         """
         alerts: list[DriftAlert] = []
         if not present:
             return ()
         serving = {version for version, _ in present}
-        self._quiet |= {key: 0 for key in self._quiet if key[0] in serving}
-        for key in [key for key in self._known() if key[0] not in serving]:
-            self._quiet[key] = self._quiet.get(key, 0) + 1
-            if self._quiet[key] >= RETIRE_AFTER:
-                watch = self._watch(key)
-                alerts += watch.retire(at_ms) if watch is not None else ()
-                self._forget(key)
+        for key in sorted(self._known()):
+            why = self._unwatched(key, serving)
+            if not why:
+                self._missed.pop(key, None)
+                continue
+            self._missed[key] = self._missed.get(key, 0) + 1
+            if self._missed[key] >= RETIRE_AFTER:
+                alerts += self._forget(key).retire(at_ms, why)
         return tuple(alerts)
+
+    def _unwatched(self, key: Key, serving: set[str]) -> str:
+        """Why windows of it are not tested, in words; none where they are."""
+        version, _ = key
+        if version not in serving:
+            return f"model {version} no longer serves"
+        if self._watch(key) is None:
+            return (
+                f"nobody can watch model {version} any more: no such reference in the model store"
+            )
+        return ""
 
     @property
     def open_alerts(self) -> tuple[DriftAlert, ...]:
@@ -133,10 +148,16 @@ class Watchers:
     def _known(self) -> set[Key]:
         return set(self._watches) | {_key(name) for name in self._states}
 
-    def _forget(self, key: Key) -> None:
-        self._watches.pop(key, None)
-        self._states.pop(_name(key), None)
-        self._quiet.pop(key, None)
+    def _forget(self, key: Key) -> AlertBook:
+        """Drop all that is known of it but its alerts, which need no reference."""
+        watch, state = self._watches.pop(key, None), self._states.pop(_name(key), b"")
+        self._warned.discard(key)
+        del self._missed[key]
+        try:
+            return alerts_in(watch.encode() if watch is not None else state)
+        except ValueError as error:
+            log.error("drift_state_unreadable", model_version=key[0], error=str(error)[:500])
+            return AlertBook(self._pipeline, key[0])
 
 
 def _name(key: Key) -> str:

@@ -214,12 +214,15 @@ def test_the_change_point_is_the_latest_estimate_of_the_change_that_was_noticed(
 def test_a_model_that_no_longer_serves_has_no_open_alerts() -> None:
     alerts = book()
     alerts.close(window(0), [signal(), signal("country")])
-    resolved = alerts.retire(at_ms=99)
+    resolved = alerts.retire(at_ms=99, why="model v1 no longer serves")
     assert {(each.name, each.state, each.updated_at_ms) for each in resolved} == {
         ("amount", AlertState.RESOLVED, 99),
         ("country", AlertState.RESOLVED, 99),
     }
-    assert alerts.retire(at_ms=100) == ()
+    assert all(
+        ": model v1 no longer serves; significant in 1" in each.sentence for each in resolved
+    )
+    assert alerts.retire(at_ms=100, why="") == ()
 
 
 def test_two_signals_of_one_thing_in_a_window_are_refused() -> None:

@@ -167,7 +167,7 @@ def test_records_that_wait_are_bounded_by_their_size_too(monkeypatch: pytest.Mon
     async def fill() -> int:
         waiting = Recorder(lambda _: None)
         for _ in range(2):
-            await asyncio.wait_for(waiting.add(record), 5)
+            await asyncio.wait_for(waiting.add(record), 60)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(waiting.add(record), 0.05)
         return len(waiting.waiting)
