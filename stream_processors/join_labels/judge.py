@@ -132,13 +132,12 @@ class Judge:
         if baseline is None:
             return None
         state = self._states.get(version)
-        watch = QualityWatch(
-            self._options.pipeline,
-            version,
-            baseline,
-            self._options.rules,
-            state=state.watch if state else None,
-        )
+        about = self._options.pipeline, version, baseline, self._options.rules
+        try:
+            watch = QualityWatch(*about, state=state.watch if state else None)
+        except ValueError as error:
+            _say_unreadable(version, error)
+            watch = QualityWatch(*about)
         self._watches[version] = watch
         return watch
 
@@ -156,6 +155,15 @@ def ready(maturing: Maturing) -> Sequence[WindowTotals]:
 def _decoded(version: str, data: bytes) -> VersionState | None:
     try:
         return msgspec.json.decode(data, type=VersionState)
-    except (msgspec.DecodeError, ValueError) as error:
-        log.error("quality_state_unreadable", model_version=version, error=str(error)[:500])
+    except ValueError as error:
+        _say_unreadable(version, error)
         return None
+
+
+def _say_unreadable(version: str, error: ValueError) -> None:
+    log.error(
+        "quality_state_unreadable",
+        model_version=version,
+        error=str(error)[:500],
+        consequence="its windows are judged again from the first; alerts open before may stay so",
+    )

@@ -17,7 +17,7 @@ from storage.drift_tables import DriftLog
 from stream_processors import metrics
 from stream_processors.block_writer import retry_for_ever
 from stream_processors.join_labels.judge import Judge, Judgement
-from stream_processors.join_labels.measurer import Measurer, Progress
+from stream_processors.join_labels.measurer import Measurer, Progress, decode_progress
 from stream_processors.membership import Membership
 from stream_processors.outbox import Messages
 from stream_processors.state_topic import StateTopic
@@ -133,7 +133,7 @@ class LiveQuality:
         states = await asyncio.to_thread(self._state.read)
         progress = states.pop(PROGRESS, None)
         if progress is not None:
-            self._progress = msgspec.json.decode(progress, type=Progress)
+            self._progress = decode_progress(progress)
         judge = await asyncio.to_thread(self._new_judge, states)
         await self._publish_alerts(judge.told)
         self._judge, self._generation = judge, generation

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import structlog
 
@@ -59,6 +60,20 @@ class Progress:
 
     since_ms: int = 0
     reached_ms: int = -(2**62)
+
+
+def decode_progress(data: bytes) -> Progress:
+    """What was published last; where that cannot be read, it is said, and nothing is measured
+    yet."""
+    try:
+        return msgspec.json.decode(data, type=Progress)
+    except ValueError as error:
+        log.error(
+            "quality_progress_unreadable",
+            error=str(error)[:500],
+            consequence="every window is measured again, which takes as long as the first time",
+        )
+        return Progress()
 
 
 @dataclass(frozen=True, slots=True)
