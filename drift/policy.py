@@ -1,7 +1,8 @@
 """Whether to ask for retraining: open alerts, quality and labels give a decision with reasons."""
 
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 
+from drift.policy_harm import loss_words, missing_harm, readings
 from drift.policy_state import DAY_MS, OpenSignal, PolicyState, QualityReading
 from schemas.drift_events import RetrainingDecision, RetrainingRequest, stable_id
 from schemas.retraining import RetrainingPolicy
@@ -119,7 +120,7 @@ def _quorum(
     if other := len(state.signals) - len(of_champion):
         words += f"; {other} of models other than {state.champion}"
     if severe:
-        words += f"; {_loss(severe[0])}, which needs no quorum"
+        words += f"; {loss_words(severe[0])}, which needs no quorum"
     return Reason("quorum", enough or bool(severe), words)
 
 
@@ -146,16 +147,9 @@ def _severe(state: PolicyState, now_ms: int, policy: RetrainingPolicy) -> list[Q
         return []
     return [
         each
-        for each in _readings(state)
+        for each in readings(state)
         if each.realised and each.exceeds(size) and _lasts(each.since_ms, now_ms, policy)
     ]
-
-
-def _readings(state: PolicyState) -> list[QualityReading]:
-    """Of the champion, the largest loss first."""
-    ours = [each for each in state.quality if each.model_version == state.champion]
-    # By all fields in the end: words must not depend on the order that readings came in.
-    return sorted(ours, key=lambda each: (-each.loss, each.standard_error, astuple(each)))
 
 
 def _harm(state: PolicyState, policy: RetrainingPolicy) -> Reason:
@@ -163,22 +157,10 @@ def _harm(state: PolicyState, policy: RetrainingPolicy) -> Reason:
         return Reason("harm", True, "no harm is asked for")
     if not state.log_known:
         return Reason("harm", False, "quality unknown: the log does not answer", known=False)
-    readings = [each for each in _readings(state) if each.realised or policy.harm == "either"]
-    what = "realised" if policy.harm == "realised" else "estimated or realised"
-    for each in readings:
-        if each.exceeds(policy.min_harm):
-            return Reason("harm", True, _loss(each))
-    if readings:
-        return Reason("harm", False, f"{_loss(readings[0])}, short of {policy.min_harm:g}")
-    return Reason("harm", False, f"no {what} quality is known yet")
-
-
-def _loss(reading: QualityReading) -> str:
-    how = "realised" if reading.realised else "estimated"
-    return (
-        f"{how} {reading.measure} is worse by {reading.loss:.3g}"
-        f" (standard error {reading.standard_error:.2g})"
-    )
+    for each in readings(state):
+        if (each.realised or policy.harm == "either") and each.exceeds(policy.min_harm):
+            return Reason("harm", True, loss_words(each))
+    return Reason("harm", False, missing_harm(state, policy))
 
 
 def _labels(state: PolicyState, policy: RetrainingPolicy, evidence: _Evidence) -> Reason:

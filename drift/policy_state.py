@@ -57,6 +57,18 @@ class QualityReading:
 
 
 @dataclass(frozen=True, slots=True)
+class QualitySeen:
+    """What there was to take readings from: windows of the champion that are measured, of which
+    `n_mature` have labels enough to count as realised; the share of labels of the most mature.
+    `at_release`: whether there is a value to hold them against."""
+
+    at_release: bool = True
+    n_windows: int = 0
+    n_mature: int = 0
+    most_mature: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyState:
     """All that a decision rests on.
 
@@ -64,7 +76,7 @@ class PolicyState:
     say how many labelled rows there are in each stretch of event time. `requests_ms` are the times
     of requests, ascending, by the clock of decisions. `log_known` is False while nobody can tell
     how many labels and what quality there are: then nothing is asked for. `resolved_ids` are alerts
-    that will not open again.
+    that will not open again. `quality_seen` is for the words of a refusal only.
     """
 
     pipeline: str
@@ -77,6 +89,7 @@ class PolicyState:
     requests_ms: tuple[int, ...] = ()
     log_known: bool = True
     resolved_ids: tuple[str, ...] = ()
+    quality_seen: QualitySeen = QualitySeen()
 
     def labelled_since(self, time_ms: int) -> int:
         """Labelled rows of stretches that begin at `time_ms` or later."""

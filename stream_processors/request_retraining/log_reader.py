@@ -1,12 +1,12 @@
 """What ClickHouse adds to a decision: how far the stream is, labels, quality."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import structlog
 
 from drift.policy_quality import MeasuredWindow, read_quality
-from drift.policy_state import DAY_MS, PolicyState, QualityReading
+from drift.policy_state import DAY_MS, PolicyState, QualityReading, QualitySeen
 from schemas.errors import TransientError
 from schemas.retraining import RetrainingPolicy
 from storage.client import Client
@@ -64,8 +64,12 @@ class LogReader:
         )
         reached = (each.window_end_ms for each in windows)
         event_time_ms = max(state.event_time_ms, newest, *reached)
-        quality = readings(windows, definition, event_time_ms, now_ms)
-        state = replace(state, event_time_ms=event_time_ms, quality=quality)
+        state = replace(
+            state,
+            event_time_ms=event_time_ms,
+            quality=readings(windows, definition, event_time_ms, now_ms),
+            quality_seen=quality_seen(windows, definition),
+        )
         return self._with_labels(client, state, policy)
 
     def _with_labels(
@@ -88,7 +92,7 @@ class LogReader:
 
 
 def readings(
-    windows: list[QualityMetric],
+    windows: Sequence[QualityMetric],
     definition: Definition,
     event_time_ms: int,
     now_ms: int,
@@ -97,9 +101,8 @@ def readings(
     where labels have come, they are believed and the estimate is not. Empty for a model of which
     it is not known what it did at release.
     """
-    policy, baseline = definition.policy, definition.baseline
-    at_release = baseline.measures.get(policy.measure) if baseline is not None else None
-    if at_release is None or at_release.value is None or at_release.standard_error is None:
+    policy, at_release = definition.policy, _at_release(definition)
+    if at_release is None:
         return ()
     realised, estimated = [], []
     for each in windows:
@@ -110,7 +113,7 @@ def readings(
             estimated.append(_measured(each, each.estimate, each.estimate_error))
     found = []
     for chosen, is_realised in ((realised, True), (estimated, False)):
-        loss = read_quality(policy.measure, chosen, at_release.value, at_release.standard_error)
+        loss = read_quality(policy.measure, chosen, *at_release)
         if loss is not None:
             found.append(
                 loss.reading(
@@ -121,6 +124,26 @@ def readings(
                 )
             )
     return tuple(found)
+
+
+def quality_seen(windows: Sequence[QualityMetric], definition: Definition) -> QualitySeen:
+    """What `readings` had, whatever it made of it."""
+    shares = [each.maturity for each in windows]
+    return QualitySeen(
+        at_release=_at_release(definition) is not None,
+        n_windows=len(windows),
+        n_mature=sum(share >= definition.policy.min_maturity for share in shares),
+        most_mature=max(shares, default=0.0),
+    )
+
+
+def _at_release(definition: Definition) -> tuple[float, float] | None:
+    """The policy's measure at release and its standard error, where both are known."""
+    measures = definition.baseline.measures if definition.baseline is not None else {}
+    found = measures.get(definition.policy.measure)
+    if found is None or found.value is None or found.standard_error is None:
+        return None
+    return found.value, found.standard_error
 
 
 def _measured(window: QualityMetric, value: float, error: float) -> MeasuredWindow:

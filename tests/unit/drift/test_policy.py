@@ -109,10 +109,10 @@ def test_drift_that_lasts_harms_and_has_labels_is_a_request_cut_at_the_change_po
         ({"signals": (open_signal(alert_since_ms=None),)}, {}, "quorum", "1 too small"),
         ({"signals": (open_signal(effect=0.19),)}, {}, "quorum", "1 too small"),
         ({"signals": (open_signal(model_version="v0"),)}, {}, "quorum", "models other than v1"),
-        ({"quality": ()}, {}, "harm", "no estimated or realised quality is known yet"),
+        ({"quality": ()}, {}, "harm", "no window of model v1 is measured yet"),
         ({"quality": (reading(standard_error=0.02),)}, {}, "harm", "short of 0.02"),
-        ({"quality": (reading(model_version="v0"),)}, {}, "harm", "no estimated or realised"),
-        ({"quality": (reading(realised=False),)}, {"harm": "realised"}, "harm", "no realised"),
+        ({"quality": (reading(model_version="v0"),)}, {}, "harm", "no window of model v1"),
+        ({"quality": (reading(realised=False),)}, {"harm": "realised"}, "harm", "does not count"),
         ({}, {"min_labelled_rows": 601}, "labels", "600 labelled rows since the change point"),
         ({"requests_ms": (NOW - HOUR,)}, {}, "cool_down", "60 minutes ago"),
         (
@@ -250,7 +250,7 @@ def test_a_decision_is_published_with_its_reasons_and_its_policy() -> None:
     message = refused.message(rules)
     assert (message.requested, message.request_id) == (False, None)
     assert len(message.reasons) == 5
-    assert "harm (not met): no estimated or realised quality is known yet" in message.reasons
+    assert "harm (not met): no window of model v1 is measured yet" in message.reasons
 
 
 # --- alerts as they come ------------------------------------------------------------------------

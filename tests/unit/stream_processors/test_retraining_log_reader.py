@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from drift.policy_state import PolicyState
+from drift.policy_state import PolicyState, QualitySeen
 from schemas.errors import ConfigurationError, TransientError
 from schemas.features import FeatureSchema
 from schemas.pipeline import Pipeline, pipeline_path, write_pipeline
@@ -16,7 +16,7 @@ from schemas.retraining import RetrainingPolicy, RetrainingSettings
 from storage.drift_queries import QualityMetric
 from storage.model_store import ModelStore
 from stream_processors.request_retraining.definition import Definition, Definitions
-from stream_processors.request_retraining.log_reader import LogReader, readings
+from stream_processors.request_retraining.log_reader import LogReader, quality_seen, readings
 from tests.unit.inference.models import write_model
 
 HOUR = 3_600_000
@@ -74,6 +74,15 @@ def test_a_window_or_a_release_without_a_measure_or_its_error_says_nothing() -> 
     good = [a_window(0, maturity=1.0, realised=0.1, realised_error=0.1)]
     assert readings(good, a_definition(Measured(None, None)), HOUR, 0) == ()
     assert readings(good, replace(DEFINITION, baseline=None), HOUR, 0) == ()
+
+
+def test_it_is_told_what_there_was_to_read_quality_from() -> None:
+    labelled = {"realised": 0.8, "realised_error": 0.01, "maturity": 0.9}
+    windows = [a_window(0, **labelled), a_window(1, maturity=0.35), a_window(2, maturity=1.0)]
+    assert quality_seen(windows, DEFINITION) == QualitySeen(True, 3, 2, 1.0)
+    assert quality_seen([], DEFINITION) == QualitySeen(True, 0, 0, 0.0)
+    for without in (a_definition(Measured(None, None)), replace(DEFINITION, baseline=None)):
+        assert not quality_seen(windows, without).at_release
 
 
 def test_a_log_that_does_not_answer_is_not_known_and_one_that_refuses_is_an_error() -> None:
