@@ -19,8 +19,11 @@ from drift.quality.estimate import Estimate
 from drift.quality.ranking import FloatArray
 from schemas.quality import Measured, QualityBaseline
 
-MIN_POSITIVES = 10
-"""Fewer positives, or negatives, say nothing of areas: their errors are themselves unknown."""
+MIN_POSITIVES = 20
+"""Of a window: fewer positives, or negatives, say nothing of areas: their errors are themselves
+unknown."""
+MIN_RELEASE_POSITIVES = {"roc_auc": 80, "average_precision": 40}
+"""Of the held-out rows, by area: with fewer, notices come oftener than stated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +56,13 @@ def release_tests(
         _recall(baseline, labels, flagged),
         _label_rate(baseline, labels),
     ]
-    n_positive = int(labels.sum())
-    if min(n_positive, len(labels) - n_positive) >= MIN_POSITIVES:
-        tests += [_area(baseline, name, metrics) for name in ("roc_auc", "average_precision")]
+    if _fewest(int(labels.sum()), len(labels)) >= MIN_POSITIVES:
+        n_release = _fewest(baseline.n_positive, baseline.n_rows)
+        tests += [
+            _area(baseline, name, metrics)
+            for name, fewest in MIN_RELEASE_POSITIVES.items()
+            if n_release >= fewest
+        ]
     tests.append(_brier(baseline, metrics))
     n = len(labels)
     return [
@@ -85,7 +92,7 @@ class _Found:
 
 def _precision(baseline: QualityBaseline, labels: FloatArray, flagged: FloatArray) -> _Found | None:
     before = baseline.measures["precision"].value
-    if before is None or not flagged.any():
+    if before is None or not baseline.n_flagged or not flagged.any():
         return None
     release = before * baseline.n_flagged, float(baseline.n_flagged)
     window = float(labels @ flagged), float(flagged.sum())
@@ -154,6 +161,11 @@ def _brier(baseline: QualityBaseline, metrics: Mapping[str, Estimate]) -> _Found
     if error == 0:
         return None
     return _Found("brier", now, before, _upper_tail((now - before) / error), before)
+
+
+def _fewest(n_positive: int, n_rows: int) -> int:
+    """Rows of the rarer class."""
+    return min(n_positive, n_rows - n_positive)
 
 
 def _sides(
