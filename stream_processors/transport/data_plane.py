@@ -139,6 +139,8 @@ class DataPlane:
         answer: Future[T] = Future()
 
         def run() -> None:
+            if not answer.set_running_or_notify_cancel():
+                return  # who asked was cancelled: the app stops, or another assignment follows
             try:
                 answer.set_result(action())
             except Exception as error:
