@@ -49,6 +49,9 @@ DRIFT_ROWS_LEFT_OUT = Counter(
     "Rows in no sketch: no_reference, ahead (of their append time), repeated (by a scorer)",
     ["reason"],
 )
+DRIFT_ROWS_WAITING = Gauge(
+    "thalweg_drift_rows_waiting", "Rows gathered for drift and not yet cut into pieces"
+)
 DRIFT_PIECES = Counter("thalweg_drift_pieces", "Sketches of pieces of a window published")
 BAD_SKETCHES = Counter("thalweg_bad_sketches", "Messages on drift-sketches that are none")
 DRIFT_LATE_ROWS = Counter(

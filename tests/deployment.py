@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import msgspec
 import numpy as np
@@ -36,6 +37,9 @@ from stream_processors.topics import (
 SCHEMA = FeatureSchema.of_floats([f"f{index}" for index in range(5)])
 N_ENTITIES = 50
 
+PATIENCE_S = 120.0
+"""How long anything may take before a test fails; a busy machine needs a fraction of it."""
+
 
 def train(store: Path) -> str:
     """A small model over SCHEMA in the store; returns its sha256."""
@@ -53,6 +57,7 @@ class Worker:
 
     def __init__(self, stage: str, environment: dict[str, str], log: Path, ready: Path) -> None:
         self.stage, self.log_path, self._ready = stage, log, ready
+        self._metrics_port = environment.get("THALWEG_METRICS_PORT")
         ready.unlink(missing_ok=True)
         with log.open("ab") as file:
             self.process = subprocess.Popen(
@@ -66,14 +71,20 @@ class Worker:
     def alive(self) -> bool:
         return self.process.poll() is None
 
-    def wait_ready(self, timeout_s: float = 60.0) -> None:
-        until(lambda: self._ready.exists() or not self.alive, timeout_s)
+    def wait_ready(self) -> None:
+        until(lambda: self._ready.exists() or not self.alive)
         assert self.alive, f"{self.stage} ended:\n{self.log_path.read_text()[-3000:]}"
+
+    def metric(self, name: str) -> float:
+        """What a metric without labels stands at; needs THALWEG_METRICS_PORT."""
+        with urlopen(f"http://127.0.0.1:{self._metrics_port}/metrics", timeout=PATIENCE_S) as page:
+            lines = page.read().decode().splitlines()
+        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
 
     def kill(self) -> None:
         with suppress(ProcessLookupError):
             self.process.kill()
-        self.process.wait(10)
+        self.process.wait(PATIENCE_S)
 
     def freeze(self) -> None:
         os.kill(self.process.pid, signal.SIGSTOP)
@@ -85,7 +96,7 @@ class Worker:
     def stop(self) -> int:
         """SIGTERM; returns the exit status after the drain, and prints why it is not 0."""
         self.process.terminate()
-        status = self.process.wait(40)
+        status = self.process.wait(PATIENCE_S)
         if status != 0:
             print(f"{self.stage} ended with {status}:\n{self.log_path.read_text()[-6000:]}")
         return status
@@ -180,14 +191,14 @@ class Deployment:
             if index % 500 == 0:
                 self._producer.poll(0)
         self.n_sent += n
-        assert self._producer.flush(60) == 0
+        assert self._producer.flush(PATIENCE_S) == 0
 
     def produce(self, key: str | None, value: bytes | None, **options: Any) -> None:
         """Produce one raw record to `features`; `flush` makes sure of it."""
         self._producer.produce(self.names.features, value, key, **options)
 
     def flush(self) -> None:
-        assert self._producer.flush(60) == 0
+        assert self._producer.flush(PATIENCE_S) == 0
 
     # -- what came of them
 
@@ -198,12 +209,12 @@ class Deployment:
         ends = end_offsets(self.kafka, [topic])
         return sum(end - committed.get(partition, 0) for partition, end in ends.items())
 
-    def wait_for_log(self, n_events: int | None = None, timeout_s: float = 90.0) -> None:
+    def wait_for_log(self, n_events: int | None = None) -> None:
         """Until the log holds that many identities (default: all sent) and nothing lags."""
         expected = self.n_sent if n_events is None else n_events
         with connect(self.clickhouse) as client:
-            until(lambda: tally(client, self.name).identities >= expected, timeout_s)
-        until(lambda: self.lag("score") == 0 and self.lag("log") == 0, timeout_s)
+            until(lambda: tally(client, self.name).identities >= expected)
+        until(lambda: self.lag("score") == 0 and self.lag("log") == 0)
 
     def assert_logged_exactly_once(self, n_dead: int = 0) -> None:
         with connect(self.clickhouse) as client:
@@ -270,7 +281,7 @@ def tally(client: Client, pipeline: str) -> Tally:
     return Tally(rows, identities, event_ids, rollup, dead)
 
 
-def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
+def until(condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
     """Wait until it holds; fails when it does not in time."""
     deadline = time.monotonic() + timeout_s
     while not condition():

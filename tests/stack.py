@@ -27,7 +27,11 @@ class Stack:
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "thalweg.main", *arguments]
         others = {key: value for key, value in os.environ.items() if not key.startswith("THALWEG_")}
-        environment = {"THALWEG_LOCAL__KAFKA_HEAP_MB": "384"} | self._settings
+        environment = {
+            "THALWEG_LOCAL__KAFKA_HEAP_MB": "384",
+            "THALWEG_LOCAL__START_TIMEOUT_S": "240",  # a machine may be busy
+            "THALWEG_LOCAL__STOP_TIMEOUT_S": "60",
+        } | self._settings
         if self._broker == "embedded":
             environment["KAFKA_HOME"] = ""
         return subprocess.run(
@@ -35,7 +39,7 @@ class Stack:
             env={**others, **environment},
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=600,
             check=False,
         )
 

@@ -81,12 +81,15 @@ class SketchPublisher:
     async def _gather_all(self, stream: Any) -> None:
         async for each in gather(stream):
             self._block.add(each, each.n_rows, each.n_bytes)
+            metrics.DRIFT_ROWS_WAITING.set(self._block.n_rows)
 
     async def _publish_all(self) -> None:
         while True:
             while not self._due():  # noqa: ASYNC110 - Faust has no event for draining
                 await asyncio.sleep(LOOK_S)
-            await self._publish(self._block.take())
+            block = self._block.take()
+            metrics.DRIFT_ROWS_WAITING.set(0)
+            await self._publish(block)
 
     def _due(self) -> bool:
         return len(self._block) > 0 and (

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.deployment import Deployment, until
+from tests.deployment import PATIENCE_S, Deployment, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos, pytest.mark.every_broker]
 
@@ -34,10 +34,11 @@ def load(deployment: Deployment, events_per_s: int) -> Iterator[None]:
         yield
     finally:
         ending.set()
-        thread.join(90)
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
 
 
-@pytest.mark.timeout(60 + 30 * N_KILLS)
+@pytest.mark.timeout(600 + 60 * N_KILLS)
 def test_kills_of_scorer_and_logger_lose_and_double_nothing(deployment: Deployment) -> None:
     chance = random.Random(11)
     workers = {stage: deployment.start(stage, f"{stage}-1") for stage in ("score", "log")}
@@ -51,12 +52,11 @@ def test_kills_of_scorer_and_logger_lose_and_double_nothing(deployment: Deployme
             if chance.random() < 0.7:
                 workers[stage].wait_ready()
             time.sleep(chance.uniform(0, 1.5))
-    deployment.wait_for_log(timeout_s=120)
+    deployment.wait_for_log()
     deployment.assert_logged_exactly_once()
     deployment.assert_order_per_key()
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("stage", ["score", "log"])
 def test_one_joins_one_leaves_one_is_killed_one_is_frozen(
     deployment: Deployment, stage: str
@@ -83,12 +83,11 @@ def test_one_joins_one_leaves_one_is_killed_one_is_frozen(
         time.sleep(3)
     if not (second.alive or fourth.alive):
         deployment.start(stage, "fifth")
-    deployment.wait_for_log(timeout_s=120)
+    deployment.wait_for_log()
     deployment.assert_logged_exactly_once()
     deployment.assert_order_per_key()
 
 
-@pytest.mark.timeout(240)
 def test_clickhouse_down_stops_only_the_log(
     deployment_with_own_clickhouse: Deployment, clickhouse_server: object
 ) -> None:
@@ -112,12 +111,11 @@ def test_clickhouse_down_stops_only_the_log(
     grown = psutil.Process(logger.process.pid).memory_info().rss - before
     assert grown < 150 * 2**20
     clickhouse_server.start()
-    deployment.wait_for_log(timeout_s=120)
+    deployment.wait_for_log()
     assert logger.alive
     deployment.assert_logged_exactly_once()
 
 
-@pytest.mark.timeout(240)
 def test_a_broker_restart_is_survived_by_itself(
     deployment_with_own_kafka: Deployment, kafka_server: object
 ) -> None:
@@ -135,7 +133,7 @@ def test_a_broker_restart_is_survived_by_itself(
     time.sleep(3)
     kafka_server.start()
     deployment.send(2000)
-    deployment.wait_for_log(timeout_s=120)
+    deployment.wait_for_log()
     assert scorer.alive
     assert logger.alive
     deployment.assert_logged_exactly_once()

@@ -19,17 +19,17 @@ import yaml
 from deploy.fraud import HISTORY_EVENTS
 from deploy.local.children import spawn
 from deploy.local.kafka import find_java, find_kafka_home
-from deploy.local.ports import free_port
 from deploy.local.probe import answers
 from deploy.local.stages import DRIFT, SERVING
 from schemas.settings import ClickHouseSettings, refuse_unknown_names
 from storage import queries
 from storage.client import connect
 from tests.fixtures.kafka import require_kafka
+from tests.fixtures.ports import reserved_port
 
 ROOT = Path(__file__).resolve().parents[2]
 VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
-PATIENCE_S = 90.0
+PATIENCE_S = 180.0
 
 
 def compose() -> dict[str, Any]:
@@ -109,7 +109,7 @@ def test_its_producer_goes_on_after_what_the_first_model_was_trained_on() -> Non
 def compose_kafka(tmp_path: Path) -> Iterator[str]:
     """A native Kafka with the `kafka` service's environment; hosts, ports and folders are local."""
     require_kafka()
-    ports = {port: free_port() for port in ("19092", "9092", "9093")}
+    ports = {port: reserved_port() for port in ("19092", "9092", "9093")}
     environment = dict(SERVICES["kafka"]["environment"])
     lines = []
     for variable, value in environment.items():

@@ -25,7 +25,9 @@ from confluent_kafka.cimpl import NewTopic
 from deploy.local.broker.protocol.messages.data import API_VERSIONS
 from deploy.local.broker.protocol.wire import Api
 from deploy.local.embedded import EmbeddedBroker
+from tests.deployment import PATIENCE_S
 from tests.fixtures.fuzz import TOPICS, Fuzzer, asked
+from tests.fixtures.ports import reserved_port
 
 N_REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "100000"))
 SEED = 20_260_401
@@ -33,8 +35,9 @@ SEED = 20_260_401
 MAX_RSS_MIB = 128
 BYSTANDER = "bystander"
 N_PARTITIONS = 4
-# 20 times what a loaded machine shows: a stall that a client's time-outs would feel.
-MAX_LATENCY_S = 5.0
+# A stall that time-outs of clients would feel (Java's request.timeout.ms is the shortest: 30 s);
+# a loaded machine shows a hundredth of it.
+MAX_LATENCY_S = 30.0
 _PLAIN = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -50,7 +53,7 @@ class Process:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(self.broker.command(), stdout=log, stderr=log)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while not self.broker.healthy():
             assert self.alive(), self.log.read_text()
             assert time.monotonic() < deadline, "the broker did not start"
@@ -67,7 +70,7 @@ class Process:
     def stop(self, number: int = signal.SIGTERM) -> None:
         if self._process is not None:
             self._process.send_signal(number)
-            self._process.wait(20)
+            self._process.wait(PATIENCE_S)
             self._process = None
 
 
@@ -92,7 +95,7 @@ class Bystander:
         """Deliver what is on its way, read what was acknowledged, and end."""
         self._stop.set()
         for thread in self._threads:
-            thread.join(60)
+            thread.join(3 * PATIENCE_S)
             assert not thread.is_alive()
 
     def n_read(self) -> int:
@@ -112,7 +115,7 @@ class Bystander:
             )
             number += 1
             producer.poll(0.005)
-        left = producer.flush(30)
+        left = producer.flush(PATIENCE_S)
         if left:
             self.failures.append(f"{left} not delivered")
 
@@ -138,7 +141,7 @@ class Bystander:
             deadline = None
             while deadline is None or time.monotonic() < deadline:
                 if deadline is None and self._stop.is_set() and not self._threads[0].is_alive():
-                    deadline = time.monotonic() + 20
+                    deadline = time.monotonic() + PATIENCE_S
                 for message in consumer.consume(500, 0.1):
                     if message.error() is not None:
                         self.failures.append(str(message.error()))
@@ -150,9 +153,7 @@ class Bystander:
 
 @pytest.fixture
 def process(tmp_path: Path) -> Iterator[Process]:
-    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
-        port = probe.getsockname()[1]
-    process = Process(tmp_path, port)
+    process = Process(tmp_path, reserved_port())
     process.start()
     yield process
     process.stop(signal.SIGKILL)
@@ -161,7 +162,7 @@ def process(tmp_path: Path) -> Iterator[Process]:
 def send_run(port: int, run: list[bytes]) -> int:
     """Send requests over a connection of their own; how many answers came back, each whole."""
     received = bytearray()
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(b"".join(run))
         connection.shutdown(socket.SHUT_WR)
         while chunk := connection.recv(1 << 16):
@@ -192,10 +193,10 @@ def check_answer(answer: bytes, sent: dict[int, tuple[Api, int]]) -> bool:
 def create_topics(servers: str, topics: list[NewTopic]) -> None:
     admin = AdminClient({"bootstrap.servers": servers})
     for future in admin.create_topics(topics).values():
-        future.result(20)
+        future.result(PATIENCE_S)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_mutated_requests_harm_neither_the_broker_nor_other_clients(process: Process) -> None:
     servers = process.broker.bootstrap_servers
     create_topics(servers, [NewTopic(BYSTANDER, N_PARTITIONS, 1)])
@@ -246,7 +247,7 @@ def check_new_topic(servers: str) -> None:
     producer = Producer({"bootstrap.servers": servers, "enable.idempotence": True})
     for number in range(100):
         producer.produce("afterwards", str(number))
-    assert producer.flush(20) == 0
+    assert producer.flush(PATIENCE_S) == 0
     assert read_all(servers, "afterwards", 100) == [str(n).encode() for n in range(100)]
 
 
@@ -261,7 +262,7 @@ def read_all(servers: str, topic: str, count: int) -> list[bytes]:
     with closing(Consumer({**options, "auto.offset.reset": "earliest"})) as consumer:
         consumer.subscribe([topic])
         values: list[bytes] = []
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         while len(values) < count and time.monotonic() < deadline:
             messages = consumer.consume(1000, 0.5)
             values += [message.value() for message in messages if message.error() is None]

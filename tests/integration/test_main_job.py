@@ -10,7 +10,7 @@ from schemas.codecs import packed
 from schemas.frames import decode_frame
 from storage.client import connect
 from storage.model_store import ModelStore
-from tests.deployment import SCHEMA, Deployment, until
+from tests.deployment import PATIENCE_S, SCHEMA, Deployment, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.every_broker]
 
@@ -176,7 +176,7 @@ def test_a_model_that_is_not_what_it_says_is_refused(
         schema = FeatureSchema.of_floats(["one", "two"])
     write_pipeline(deployment._store, Pipeline(name=deployment.name, schema=schema, model=model[1]))
     worker = deployment.start("score")
-    assert worker.process.wait(60) == 2
+    assert worker.process.wait(PATIENCE_S) == 2
     said = worker.log_path.read_text()
     assert expected in said
     assert "Traceback" not in said

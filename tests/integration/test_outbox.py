@@ -11,6 +11,7 @@ from schemas.kafka_settings import KafkaSettings
 from schemas.settings import ScoringSettings
 from stream_processors.outbox import Messages, Outbox
 from stream_processors.topics import TopicInfo, admin_client, end_offsets
+from tests.deployment import PATIENCE_S
 from tests.fixtures.kafka import KafkaServer
 
 pytestmark = [pytest.mark.kafka, pytest.mark.every_broker]
@@ -21,7 +22,7 @@ def narrow(kafka: KafkaSettings, pipeline_name: str) -> str:
     """A topic that takes messages of up to 2,000 bytes."""
     config = {"max.message.bytes": "2000"}
     future = admin_client(kafka).create_topics([NewTopic(pipeline_name, 1, config=config)])
-    future[pipeline_name].result(30)
+    future[pipeline_name].result(PATIENCE_S)
     return pipeline_name
 
 
@@ -30,7 +31,7 @@ def messages(topic: str, *values: bytes) -> list[Messages]:
 
 
 def run(
-    kafka: KafkaSettings, act: Callable[[Outbox], Awaitable[None]], timeout_s: float = 30.0
+    kafka: KafkaSettings, act: Callable[[Outbox], Awaitable[None]], timeout_s: float = PATIENCE_S
 ) -> None:
     async def main() -> None:
         outbox = Outbox(kafka, ScoringSettings(linger_ms=0, delivery_timeout_s=timeout_s))
@@ -86,10 +87,10 @@ def test_a_batch_without_an_answer_is_an_error_after_its_time_out(
 ) -> None:
     kafka = kafka_server.settings()
     future = admin_client(kafka).create_topics([NewTopic(pipeline_name, 1)])
-    future[pipeline_name].result(30)
+    future[pipeline_name].result(PATIENCE_S)
 
     async def act(outbox: Outbox) -> None:
-        await outbox.publish(0, messages(pipeline_name, b"answered"))
+        await asyncio.to_thread(outbox.learn_partitions, [pipeline_name], 1)  # so it is connected
         kafka_server.freeze()
         try:
             with pytest.raises(DeliveryError, match="no answer in 2 s"):

@@ -27,7 +27,7 @@ from schemas.pipeline import ColumnMapping
 pytestmark = [pytest.mark.kafka, pytest.mark.every_broker]
 
 NewTopicName = Callable[[int], str]
-READ_TIMEOUT_S = 20
+READ_TIMEOUT_S = 120
 
 JAVA_MURMUR2 = {
     "21": -973932308,

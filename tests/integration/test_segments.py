@@ -1,6 +1,7 @@
 """Segments on real parts: what moves in one of them is told of it, and quality is by segment."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from storage.client import Client, connect
 from storage.drift_queries import QualityMetric, closed_windows, metric_history, quality_history
 from storage.model_store import ModelStore
 from stream_processors.topics import create_shared_topics
-from tests.deployment import Deployment, until
+from tests.deployment import PATIENCE_S, Deployment, until
 from tests.integration.test_detect_worker import EPOCH, FAST, WINDOW_S, alerts, wait_for_windows
 from training.bootstrap import train_first_model
 
@@ -81,13 +82,13 @@ def send(deployment: Deployment, windows: range, shift: float = 0.0) -> None:
         deployment.flush()
 
 
-@pytest.mark.timeout(240)
 def test_what_moves_in_one_segment_is_named_with_it(segmented: Deployment) -> None:
     for stage in ("score", "sketch", "detect"):
         segmented.start(stage, **FAST).wait_ready()
     send(segmented, range(5))
     wait_for_windows(segmented, 4)
-    assert alerts(segmented) == [], "nothing moved"
+    # Chance may notice something, at the stated rate: permutations go by the topic's id.
+    assert not [each for each in alerts(segmented) if each.level == "alert"], "nothing moved"
     send(segmented, range(5, 8), shift=1.5)
     send(segmented, range(8, 16))  # e-SR and ADWIN forget what was more slowly than windows do
     wait_for_windows(segmented, 15)
@@ -100,15 +101,15 @@ def test_what_moves_in_one_segment_is_named_with_it(segmented: Deployment) -> No
     assert opened.window_start_ms == opened.change_point_ms == EPOCH + 5 * WINDOW_S * 1000
     assert "feature f1 in segment channel=web" in opened.sentence
     with connect(segmented.clickhouse) as client:
-        web, shop = (
-            closed_windows(client, segmented.name, segment=f"channel={name}")
-            for name in ("web", "shop")
-        )
         whole = closed_windows(client, segmented.name)
+        parts = Counter[int]()
+        for name in CHANNELS:
+            for each in closed_windows(client, segmented.name, segment=f"channel={name}"):
+                parts[each.window_start_ms] += each.n_rows
         answers = metric_history(client, segmented.name, "f1", segment="channel=web")
     assert [each.n_rows for each in whole] == [ROWS] * len(whole)
-    parts = [(a.n_rows + b.n_rows) for a, b in zip(web, shop, strict=True)]
-    assert parts == [ROWS] * len(whole), "every row is in one segment, once"
+    of_whole = [parts[each.window_start_ms] for each in whole]
+    assert of_whole == [ROWS] * len(whole), "every row is in one segment, once"
     by_window = [(each.window_start_ms - EPOCH, each.detector) for each in answers if each.noticed]
     assert of_f1[-1].state is AlertState.RESOLVED, by_window
     noticed = {each.window_start_ms for each in answers if each.noticed}
@@ -127,7 +128,7 @@ def test_quality_is_measured_by_segment_too(segmented: Deployment) -> None:
             name = f"w{number}-{index}"
             label = {"event_id": name, "label": index % 2, "label_time_ms": EPOCH}
             producer.produce(segmented.names.labels, json.dumps(label).encode(), name)
-    assert producer.flush(30) == 0
+    assert producer.flush(PATIENCE_S) == 0
 
     def brier(client: Client, segment: str) -> list[QualityMetric]:
         found = quality_history(client, segmented.name, "brier", segment=segment)
@@ -135,7 +136,7 @@ def test_quality_is_measured_by_segment_too(segmented: Deployment) -> None:
 
     with connect(segmented.clickhouse) as client:
         segments = ("", *(f"channel={name}" for name in CHANNELS))
-        until(lambda: all(len(brier(client, each)) == 2 for each in segments), 60)
+        until(lambda: all(len(brier(client, each)) == 2 for each in segments))
         rows = np.array(
             client.query(
                 "SELECT toUnixTimestamp64Milli(event_time), features[4], label, score"

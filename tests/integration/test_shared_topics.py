@@ -20,7 +20,7 @@ from stream_processors.topics import (
     create_shared_topics,
     describe,
 )
-from tests.deployment import until
+from tests.deployment import PATIENCE_S, until
 from tests.golden.messages import ALERT, REQUEST
 from thalweg.main import app
 
@@ -60,13 +60,13 @@ def config_of(settings: KafkaSettings, name: str) -> dict[str, str]:
         resource = ConfigResource(ResourceType.TOPIC, name)
         (future,) = admin_client(settings).describe_configs([resource]).values()
         try:
-            found.update({key: entry.value for key, entry in future.result(30).items()})
+            found.update({key: entry.value for key, entry in future.result(PATIENCE_S).items()})
         except KafkaException as error:
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise
         return bool(found)
 
-    until(known, 20)
+    until(known)
     return found
 
 
@@ -87,7 +87,7 @@ def test_the_status_names_shared_topics_once_however_many_pipelines_there_are(
         create_pipeline_topics(settings, pipeline)
 
     # Apache Kafka lists a new topic a moment after it said that it made it.
-    until(lambda: len(topic_status(settings, pipelines)) >= 2 * 5 + len(SHARED_TOPICS), 20)
+    until(lambda: len(topic_status(settings, pipelines)) >= 2 * 5 + len(SHARED_TOPICS))
     found = [each.name for each in topic_status(settings, pipelines)]
 
     assert len(found) == len(set(found)) == 2 * 5 + len(SHARED_TOPICS)
@@ -102,7 +102,7 @@ def test_the_command_line_lists_and_tails_them_under_their_short_names(
     producer = Producer(settings.librdkafka())
     producer.produce(names.drift_alerts, encode_event(ALERT), "fraud")
     producer.produce(names.retraining_requests, encode_event(REQUEST), "fraud")
-    assert producer.flush(30) == 0
+    assert producer.flush(PATIENCE_S) == 0
     environment = {
         "THALWEG_DATA_DIR": str(tmp_path),
         "THALWEG_KAFKA__BOOTSTRAP_SERVERS": settings.bootstrap_servers,

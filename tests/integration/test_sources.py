@@ -13,7 +13,7 @@ from schemas.frames import decode_frame
 from storage.client import connect
 from stream_processors.log_predictions.reconciler import Reconciler
 from stream_processors.topics import admin_client, describe
-from tests.deployment import Deployment, until
+from tests.deployment import PATIENCE_S, Deployment, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.every_broker]
 
@@ -66,7 +66,7 @@ def test_holes_left_by_compaction_are_covered(deployment: Deployment) -> None:
         if index % 100 == 99:
             deployment.flush()
             time.sleep(0.3)  # so that the next record starts a new segment
-    until(lambda: sum(1 for _ in deployment.read(names.features)) < 400, 90)
+    until(lambda: sum(1 for _ in deployment.read(names.features)) < 400)
     left = [message.offset() for message in deployment.read(names.features)]
     deployment.start("score")
     until(lambda: deployment.lag("score") == 0)
@@ -96,7 +96,7 @@ def _compact_eagerly(deployment: Deployment) -> None:
         ResourceType.TOPIC, deployment.names.features, incremental_configs=entries
     )
     for future in admin_client(deployment.kafka).incremental_alter_configs([resource]).values():
-        future.result(30)
+        future.result(PATIENCE_S)
 
 
 def test_partitions_added_while_running_are_scored_and_outputs_grow_along(
@@ -108,7 +108,7 @@ def test_partitions_added_while_running_are_scored_and_outputs_grow_along(
     deployment.wait_for_log()
     admin = admin_client(deployment.kafka)
     for future in admin.create_partitions([NewPartitions(deployment.names.features, 7)]).values():
-        future.result(30)
+        future.result(PATIENCE_S)
     until(
         lambda: (
             describe(deployment.kafka, [deployment.names.features])[
@@ -135,10 +135,10 @@ def test_a_recreated_source_is_another_one_whose_rows_stand_beside_the_old(
     deployment.wait_for_log()
     admin = admin_client(deployment.kafka)
     name = deployment.names.features
-    admin.delete_topics([name])[name].result(30)
-    time.sleep(1)
-    admin.create_topics([NewTopic(name, 4)])[name].result(30)
-    assert first.process.wait(60) != 0
+    admin.delete_topics([name])[name].result(PATIENCE_S)
+    until(lambda: name not in describe(deployment.kafka, [name]))
+    admin.create_topics([NewTopic(name, 4)])[name].result(PATIENCE_S)
+    assert first.process.wait(PATIENCE_S) != 0
     deployment.reconnect()
     deployment.send(1500)
     deployment.start("score")

@@ -24,7 +24,7 @@ from confluent_kafka.cimpl import NewTopic
 
 T = TypeVar("T")
 
-WAIT_S = 45.0
+WAIT_S = 120.0
 """How long anything may take before a case fails; a working broker needs far less."""
 
 
@@ -64,7 +64,7 @@ class Cluster:
     @cached_property
     def admin(self) -> AdminClient:
         """One for all requests: a collected client never answers those on their way."""
-        return AdminClient(self.options(socket_timeout_ms=10_000))
+        return AdminClient(self.options(socket_timeout_ms=60_000))
 
     def producer(self, **options: Any) -> Producer:
         return Producer(self.options(**{"linger_ms": 5, **options}))
@@ -103,18 +103,18 @@ class Cluster:
 
     def delete(self, name: str) -> None:
         result(self.admin.delete_topics([name]))
-        until(lambda: name not in self.admin.list_topics(timeout=10).topics)
+        until(lambda: name not in self.admin.list_topics(timeout=WAIT_S).topics)
 
     def topic_id(self, name: str) -> str:
         return str(result(self.admin.describe_topics(TopicCollection([name]))).topic_id)
 
     def n_partitions(self, name: str) -> int:
-        return len(self.admin.list_topics(timeout=10).topics[name].partitions)
+        return len(self.admin.list_topics(timeout=WAIT_S).topics[name].partitions)
 
     def bounds(self, topic: str, partition: int = 0, **options: Any) -> tuple[int, int]:
         """First offset, and the one the next record gets."""
         with self.consumer(**options) as consumer:
-            found = consumer.get_watermark_offsets(TopicPartition(topic, partition), 10)
+            found = consumer.get_watermark_offsets(TopicPartition(topic, partition), WAIT_S)
         assert found is not None
         return found
 

@@ -12,7 +12,7 @@ from confluent_kafka.admin import (
     ConfigSource,
 )
 
-from tests.contract.broker.clients import Cluster, error_code, fresh, result, until
+from tests.contract.broker.clients import WAIT_S, Cluster, error_code, fresh, result, until
 
 pytestmark = pytest.mark.every_broker
 
@@ -106,7 +106,7 @@ def test_a_config_that_means_nothing_is_refused_at_creation(
         cluster.create(topic, **{name.replace(".", "_"): value})
 
     assert error_code(refused.value) == KafkaError.INVALID_CONFIG
-    assert topic not in cluster.admin.list_topics(timeout=10).topics
+    assert topic not in cluster.admin.list_topics(timeout=WAIT_S).topics
 
 
 @pytest.mark.parametrize(("name", "value"), [("no.such.config", "1"), ("retention.ms", "soon")])

@@ -5,12 +5,14 @@ import time
 
 import pytest
 
-from tests.contract.broker.clients import Cluster, numbers_of
+from tests.contract.broker.clients import WAIT_S, Cluster, numbers_of
 from tests.contract.broker.wire import Wire, batch, fetch, produce
 
 pytestmark = pytest.mark.every_broker
 
 BATCH_BYTES = 10_000
+LONG_MS = 60_000
+"""A wait that is cut short; half of it tells, on a busy machine too."""
 
 
 def test_a_partition_gives_no_more_bytes_than_asked_for(cluster: Cluster) -> None:
@@ -68,7 +70,7 @@ def test_a_fetch_waits_as_long_as_asked_when_there_is_nothing(cluster: Cluster) 
         waited_s = time.monotonic() - start
 
     assert not answer["message_set"]
-    assert 0.55 < waited_s < 5
+    assert waited_s > 0.55
 
 
 def test_a_fetch_is_answered_as_soon_as_there_is_something(cluster: Cluster) -> None:
@@ -78,12 +80,12 @@ def test_a_fetch_is_answered_as_soon_as_there_is_something(cluster: Cluster) -> 
         later = threading.Timer(0.4, produce, (writer, topic, batch(-1, -1, -1)))
         start = time.monotonic()
         later.start()
-        (answer,) = fetch(reader, topic, wait_ms=10_000)
+        (answer,) = fetch(reader, topic, wait_ms=LONG_MS)
         waited_s = time.monotonic() - start
         later.join()
 
     assert answer["message_set"]
-    assert 0.35 < waited_s < 5
+    assert 0.35 < waited_s < LONG_MS / 2000
 
 
 def test_a_fetch_that_wants_many_bytes_waits_for_them(cluster: Cluster) -> None:
@@ -96,7 +98,7 @@ def test_a_fetch_that_wants_many_bytes_waits_for_them(cluster: Cluster) -> None:
         waited_s = time.monotonic() - start
 
     assert answer["message_set"]
-    assert 0.55 < waited_s < 5
+    assert waited_s > 0.55
 
 
 def test_a_fetch_with_an_error_in_it_does_not_wait(cluster: Cluster) -> None:
@@ -104,11 +106,11 @@ def test_a_fetch_with_an_error_in_it_does_not_wait(cluster: Cluster) -> None:
 
     with Wire(cluster.servers) as wire:
         start = time.monotonic()
-        (answer,) = fetch(wire, topic, 1000, wait_ms=10_000)
+        (answer,) = fetch(wire, topic, 1000, wait_ms=LONG_MS)
         waited_s = time.monotonic() - start
 
     assert answer["error_code"] == 1
-    assert waited_s < 5
+    assert waited_s < LONG_MS / 2000
 
 
 def topic_of_batches(cluster: Cluster, n_partitions: int = 1) -> str:
@@ -117,5 +119,5 @@ def topic_of_batches(cluster: Cluster, n_partitions: int = 1) -> str:
     producer = cluster.producer(linger_ms=0, batch_num_messages=1)
     for number in range(10 * n_partitions):
         producer.produce(topic, bytes(BATCH_BYTES), partition=number % n_partitions)
-    assert producer.flush(20) == 0
+    assert producer.flush(WAIT_S) == 0
     return topic

@@ -16,7 +16,8 @@ from tests.contract.broker.wire import RETRIABLE, Wire
 
 pytestmark = pytest.mark.every_broker
 
-SESSION_MS = 10_000
+SESSION_MS = 120_000
+"""No session ends, and no rebalance goes on without a member, while a case is at work."""
 
 
 def test_a_new_member_is_given_an_id_to_join_with(cluster: Cluster) -> None:

@@ -54,7 +54,8 @@ def test_a_time_gives_the_first_record_not_before_it(
 
 def test_an_empty_partition_has_no_offset_for_any_time(cluster: Cluster) -> None:
     with cluster.consumer() as consumer:
-        (found,) = consumer.offsets_for_times([TopicPartition(cluster.topic(), 0, 1)], timeout=10)
+        wanted = [TopicPartition(cluster.topic(), 0, 1)]
+        (found,) = consumer.offsets_for_times(wanted, timeout=WAIT_S)
 
     assert found.offset == OFFSET_END
 

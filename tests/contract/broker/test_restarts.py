@@ -5,7 +5,7 @@ import time
 import pytest
 from confluent_kafka.admin import RESOURCE_TOPIC, ConfigResource
 
-from tests.contract.broker.clients import Cluster, fresh, numbers_of, result, until
+from tests.contract.broker.clients import WAIT_S, Cluster, fresh, numbers_of, result, until
 from tests.contract.broker.members import Feeder, Member
 from tests.fixtures.kafka import KafkaServer
 
@@ -26,8 +26,8 @@ def test_everything_acknowledged_is_there_after_a_restart(
     getattr(kafka_server, ending)()
     kafka_server.start()
 
-    until(lambda: len(own_cluster.admin.list_topics(timeout=10).brokers) == 1)
-    assert gone not in own_cluster.admin.list_topics(timeout=10).topics
+    until(lambda: len(own_cluster.admin.list_topics(timeout=WAIT_S).brokers) == 1)
+    assert gone not in own_cluster.admin.list_topics(timeout=WAIT_S).topics
     assert [state_of(own_cluster, each) for each in (topic, plain)] == before
     found = numbers_of(own_cluster.read(plain, n_partitions=2))
     assert found == [*range(0, 1000, 2), *range(1, 1000, 2)]

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.every_broker
 def test_a_topic_has_the_partitions_asked_for(cluster: Cluster, n_partitions: int) -> None:
     topic = cluster.topic(n_partitions)
 
-    partitions = cluster.admin.list_topics(topic, timeout=10).topics[topic].partitions
+    partitions = cluster.admin.list_topics(topic, timeout=WAIT_S).topics[topic].partitions
 
     assert sorted(partitions) == list(range(n_partitions))
     assert all(each.error is None and each.leader >= 0 for each in partitions.values())
@@ -72,16 +72,16 @@ def test_a_request_to_only_validate_creates_nothing(cluster: Cluster) -> None:
 
     result(cluster.admin.create_topics([NewTopic(topic, 2, 1)], validate_only=True))
 
-    assert topic not in cluster.admin.list_topics(timeout=10).topics
+    assert topic not in cluster.admin.list_topics(timeout=WAIT_S).topics
 
 
 def test_an_unknown_topic_is_not_created_by_looking_for_it(cluster: Cluster) -> None:
     topic = fresh("topic")
 
-    found = cluster.admin.list_topics(topic, timeout=10).topics[topic]
+    found = cluster.admin.list_topics(topic, timeout=WAIT_S).topics[topic]
 
     assert found.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
-    assert topic not in cluster.admin.list_topics(timeout=10).topics
+    assert topic not in cluster.admin.list_topics(timeout=WAIT_S).topics
 
 
 def test_a_deleted_topic_is_gone(cluster: Cluster) -> None:

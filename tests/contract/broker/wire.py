@@ -14,9 +14,8 @@ from aiokafka.protocol.types import Array, Schema
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from confluent_kafka import KafkaError
 
-from tests.contract.broker.clients import until
+from tests.contract.broker.clients import WAIT_S, until
 
-TIMEOUT_S = 15.0
 RETRIABLE = {KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE}
 
 
@@ -29,7 +28,7 @@ class Wire:
 
     def __init__(self, servers: str) -> None:
         host, _, port = servers.rpartition(":")
-        self._socket = socket.create_connection((host, int(port)), TIMEOUT_S)
+        self._socket = socket.create_connection((host, int(port)), WAIT_S)
         self._correlation = 0
 
     def __enter__(self) -> Self:

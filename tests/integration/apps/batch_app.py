@@ -2,6 +2,9 @@
 
 python -m tests.integration.apps.batch_app SERVERS PIPELINE TOPIC OUT [--control TOPIC] [--slow S]
     [--crash-at N] [--worker-id ID] [--script pause|seek]
+
+A script goes on when the test makes the file that it waits for: OUT's name, ending in .begin and
+.resume.
 """
 
 import argparse
@@ -81,6 +84,10 @@ def _app(settings: Any, arguments: argparse.Namespace, out: Path) -> Any:
             async for value in stream:
                 write(kind="control", value=value.decode())
 
+    async def told(suffix: str) -> None:
+        while not out.with_suffix(suffix).exists():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
     if arguments.script:
 
         @app.task
@@ -88,11 +95,13 @@ def _app(settings: Any, arguments: argparse.Namespace, out: Path) -> Any:
             tp = TP(arguments.topic, 0)
             while tp not in app.consumer.assignment():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
-            await asyncio.sleep(2)
+            await told(".begin")
             if arguments.script == "pause":
                 app.consumer.pause_partitions({tp})
+                await asyncio.sleep(0.1)
+                await app.consumer.n_waiting()  # answered behind the pause: what fetches has it
                 write(kind="paused")
-                await asyncio.sleep(3)
+                await told(".resume")
                 write(kind="resumed")
                 app.consumer.resume_partitions({tp})
             else:

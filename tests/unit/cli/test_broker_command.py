@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.ports import free_port
 from deploy.local.probe import answers
+from tests.fixtures.ports import reserved_port
 
+PATIENCE_S = 120
 NOTICE = "development broker: single node, no replication, no TLS"
 
 
@@ -28,7 +29,7 @@ def running(data_dir: Path, port: int, *options: str) -> Iterator["subprocess.Po
         text=True,
     )
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while not answers("127.0.0.1", port):
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline
@@ -43,10 +44,10 @@ def running(data_dir: Path, port: int, *options: str) -> Iterator["subprocess.Po
 def test_it_says_where_and_what_it_is_and_ends_cleanly(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    port = free_port()
+    port = reserved_port()
     with running(tmp_path / "data", port) as broker:
         os.kill(broker.pid, number)
-        output, errors = broker.communicate(timeout=10)
+        output, errors = broker.communicate(timeout=PATIENCE_S)
 
     assert broker.returncode == 0
     assert f"127.0.0.1:{port} ({NOTICE})" in output
@@ -56,23 +57,23 @@ def test_it_says_where_and_what_it_is_and_ends_cleanly(
 
 
 def test_a_killed_one_is_started_again_on_the_same_directory(tmp_path: Path) -> None:
-    ports = free_port(), free_port()
+    ports = reserved_port(), reserved_port()
     for port in ports:
         with running(tmp_path, port) as broker:
             os.kill(broker.pid, signal.SIGKILL)
-            output, _ = broker.communicate(timeout=10)
+            output, _ = broker.communicate(timeout=PATIENCE_S)
         assert broker.returncode == -signal.SIGKILL
         assert f"127.0.0.1:{port} " in output
 
 
 def test_a_second_one_on_the_same_directory_names_the_first(tmp_path: Path) -> None:
-    with running(tmp_path, free_port()) as first:
+    with running(tmp_path, reserved_port()) as first:
         command = [sys.executable, "-m", "thalweg.main", "broker", "--data-dir", str(tmp_path)]
         second = subprocess.run(
-            [*command, "--port", str(free_port())],
+            [*command, "--port", str(reserved_port())],
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=PATIENCE_S,
             check=False,
         )
 
@@ -83,9 +84,9 @@ def test_a_second_one_on_the_same_directory_names_the_first(tmp_path: Path) -> N
 
 
 def test_an_address_that_others_reach_is_warned_of(tmp_path: Path) -> None:
-    with running(tmp_path, free_port(), "--host", "0.0.0.0") as broker:
+    with running(tmp_path, reserved_port(), "--host", "0.0.0.0") as broker:
         os.kill(broker.pid, signal.SIGINT)
-        output, errors = broker.communicate(timeout=10)
+        output, errors = broker.communicate(timeout=PATIENCE_S)
 
     assert "WARNING: 0.0.0.0 is reachable from other machines" in errors
     assert "read, write and delete" in errors

@@ -24,7 +24,7 @@ def thalweg(*arguments: str, **environment: str) -> "subprocess.CompletedProcess
         env={**others, "COLUMNS": "200", **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 

@@ -9,13 +9,14 @@ import pytest
 
 from deploy.local.embedded import DATABASE, DESCRIPTION, EmbeddedBroker
 from deploy.local.lock import hold
-from deploy.local.ports import free_port, is_free
+from deploy.local.ports import is_free
 from deploy.local.probe import answers
 from schemas.errors import ConfigurationError
+from tests.fixtures.ports import reserved_port
 
 
 def test_preparing_makes_the_directory_and_may_be_repeated(tmp_path: Path) -> None:
-    broker = EmbeddedBroker(tmp_path / "a" / "b", free_port())
+    broker = EmbeddedBroker(tmp_path / "a" / "b", reserved_port())
     broker.prepare()
     broker.prepare()
 
@@ -23,7 +24,7 @@ def test_preparing_makes_the_directory_and_may_be_repeated(tmp_path: Path) -> No
 
 
 def test_a_directory_in_use_names_its_user_and_says_what_to_do(tmp_path: Path) -> None:
-    broker = EmbeddedBroker(tmp_path, free_port())
+    broker = EmbeddedBroker(tmp_path, reserved_port())
 
     with (
         hold(tmp_path),
@@ -47,7 +48,7 @@ def test_a_directory_of_something_else_is_refused_untouched(tmp_path: Path) -> N
     (tmp_path / "logs").mkdir()
 
     with pytest.raises(ConfigurationError, match="holds files that are no broker's"):
-        EmbeddedBroker(tmp_path, free_port()).prepare()
+        EmbeddedBroker(tmp_path, reserved_port()).prepare()
     assert [path.name for path in tmp_path.iterdir()] == ["logs"]
 
 
@@ -58,7 +59,7 @@ def test_the_directory_of_a_broker_that_ended_is_taken_up_again(
     for name in left:
         (tmp_path / name).touch()
 
-    EmbeddedBroker(tmp_path, free_port()).prepare()
+    EmbeddedBroker(tmp_path, reserved_port()).prepare()
 
     assert {path.name for path in tmp_path.iterdir()} >= set(left), "nothing of it is removed"
 
@@ -67,7 +68,7 @@ def test_a_directory_that_cannot_be_one_is_an_error_in_words(tmp_path: Path) -> 
     (tmp_path / "file").touch()
 
     with pytest.raises(ConfigurationError, match=r"cannot use .*file/broker as data directory"):
-        EmbeddedBroker(tmp_path / "file" / "broker", free_port()).prepare()
+        EmbeddedBroker(tmp_path / "file" / "broker", reserved_port()).prepare()
 
 
 def test_it_runs_with_this_python_on_loopback_where_it_was_told(tmp_path: Path) -> None:
@@ -92,4 +93,4 @@ def test_a_port_that_is_open_but_silent_is_not_a_healthy_broker(tmp_path: Path) 
 
         assert not answers("127.0.0.1", port, timeout_s=0.2)
         assert not is_free(port)
-    assert not EmbeddedBroker(tmp_path, free_port()).healthy()
+    assert not EmbeddedBroker(tmp_path, reserved_port()).healthy()

@@ -5,6 +5,7 @@ import time
 
 from stream_processors.transport.budget import Budget, Limits
 
+WAIT_S = 60.0
 LIMITS = Limits(max_events=10, max_bytes=1000, max_batch=6, max_fetches=2)
 
 
@@ -37,12 +38,12 @@ def test_whoever_waits_for_room_gets_it_when_a_lease_ends() -> None:
     budget = Budget(LIMITS)
     leases = [budget.lease(5, 10, 1), budget.lease(5, 10, 1)]
     rooms: list[int] = []
-    waiting = threading.Thread(target=lambda: rooms.append(budget.room(5)))
+    waiting = threading.Thread(target=lambda: rooms.append(budget.room(WAIT_S)))
     waiting.start()
     time.sleep(0.05)
     assert not rooms
     leases[0].release()
-    waiting.join(5)
+    waiting.join(WAIT_S)
     assert rooms == [5]
 
 
@@ -50,5 +51,5 @@ def test_a_closed_budget_has_no_room_and_keeps_nobody_waiting() -> None:
     budget = Budget(LIMITS)
     budget.close()
     started = time.monotonic()
-    assert budget.room(5) == 0
-    assert time.monotonic() - started < 1
+    assert budget.room(WAIT_S) == 0
+    assert time.monotonic() - started < WAIT_S / 2
