@@ -32,10 +32,10 @@ def merge_once(pieces: Iterable[Sketch]) -> Merged:
     covers nothing counts always once. Raises ValueError for no pieces, or for pieces of different
     windows, versions or segments.
     """
-    distinct = {piece.encode(): piece for piece in pieces}
+    distinct = {piece.body(): piece for piece in pieces}
     if not distinct:
         raise ValueError("there is nothing to merge")
-    ordered = [distinct[data] for data in sorted(distinct)]
+    ordered = [distinct[body] for body in sorted(distinct)]
     used = _choose_broad(ordered)
     taken = Coverage().union(*(piece.coverage for piece in used))
     single = [piece for piece in ordered if piece.coverage.only_range is not None]

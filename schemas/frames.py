@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 CONTENT_TYPE = "application/vnd.apache.arrow.stream"
-_META = b"thalweg"
+HEADER = b"thalweg"
+"""The key of the header in the metadata of the schema."""
 
 
 class Rejection(msgspec.Struct, frozen=True, array_like=True):
@@ -72,7 +73,7 @@ def frame_schema(n_features: int) -> pa.Schema:
 
 def encode_frame(frame: Frame) -> bytes:
     """The frame as one Arrow IPC stream of a schema and one record batch."""
-    schema = frame.rows.schema.with_metadata({_META: msgspec.json.encode(frame.header)})
+    schema = frame.rows.schema.with_metadata({HEADER: msgspec.json.encode(frame.header)})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema) as writer:
         writer.write_batch(frame.rows)
@@ -83,7 +84,7 @@ def decode_frame(data: bytes) -> Frame:
     """The frame in `data`, its columns views of it; raises ValueError when it is none."""
     try:
         with pa.ipc.open_stream(data) as reader:
-            header = msgspec.json.decode((reader.schema.metadata or {})[_META], type=FrameHeader)
+            header = msgspec.json.decode((reader.schema.metadata or {})[HEADER], type=FrameHeader)
             batches = list(reader)
         if len(batches) != 1:
             raise ValueError(f"it holds {len(batches)} record batches instead of one")

@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from schemas.frame_runs import decode_frames
 from schemas.frames import Frame, decode_frame
 from stream_processors import metrics
 from stream_processors.transport import RawBatch
@@ -39,6 +40,13 @@ async def gather(stream: Any) -> AsyncIterator[Gathered]:
 
 def frames_of(batch: RawBatch) -> list[Frame]:
     """The frames of a run; what is none is said and left out, and its offsets show as a gap."""
+    try:
+        return decode_frames([message.value() or b"" for message in batch.messages])
+    except ValueError:
+        return _those_that_are(batch)
+
+
+def _those_that_are(batch: RawBatch) -> list[Frame]:
     frames = []
     for message in batch.messages:
         try:

@@ -23,8 +23,8 @@ from stream_processors.transport.options import BatchOptions
 MAX_FRAMES = 20_000
 """Frames held between flushes, if their bytes do not reach the bound before."""
 MAX_FETCH = 2000
-MAX_GATHER_MS = 500
-"""How long the broker gathers frames for one fetch, or a tenth of the time between flushes."""
+MAX_GATHER_MS = 2000
+"""How long the broker gathers frames for one fetch, or two fifths of the time between flushes."""
 
 
 def create_sketch_app(settings: Settings) -> faust.App:
@@ -40,7 +40,7 @@ def create_sketch_app(settings: Settings) -> faust.App:
         max_bytes=drift.max_buffered_bytes,
         max_batch=MAX_FETCH,
         max_fetches=MAX_FRAMES,
-        gather_ms=min(MAX_GATHER_MS, round(drift.flush_interval_s * 100)),
+        gather_ms=min(MAX_GATHER_MS, round(drift.flush_interval_s * 400)),
     )
     app = create_app(settings, "sketch", BatchOptions(kafka=settings.kafka, limits=limits))
     scored_batches = app.topic(names.scored_batches, schema=BatchSchema())

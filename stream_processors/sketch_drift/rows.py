@@ -16,6 +16,18 @@ from schemas.frames import Frame
 Longs = NDArray[np.int64]
 
 
+USED = (
+    "source_offset",
+    "entity",
+    "event_time",
+    "append_time",
+    "features",
+    "score",
+    "model_version",
+)
+"""Columns of a frame."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class VersionRows:
     """Rows of one model version, ascending by `offsets`, int64[n].
@@ -52,7 +64,7 @@ def split_by_version(
     """
     found: dict[str, list[VersionRows]] = {}
     for run in _of_one_schema(frames):
-        rows = pa.Table.from_batches(run).unify_dictionaries().combine_chunks()
+        rows = pa.Table.from_batches(run).select(USED).unify_dictionaries().combine_chunks()
         versions = rows.column("model_version").chunk(0)
         names = versions.dictionary.to_pylist()
         codes = versions.indices.fill_null(-1).to_numpy()

@@ -8,7 +8,7 @@ from stream_processors.transport.budget import Limits
 
 log = structlog.get_logger()
 
-GATHER_BYTES = 2**20
+GATHER_BYTES = 2 * 2**20
 """What a stage in no hurry waits for, at most `gather_ms`."""
 
 

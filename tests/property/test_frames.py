@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from schemas.frame_runs import SMALL_BYTES, decode_frames
 from schemas.frames import (
     Frame,
     FrameHeader,
@@ -18,6 +19,7 @@ from schemas.frames import (
     frame_schema,
     split_frame,
 )
+from tests.fixtures.frames import make_frame as other_frame
 
 N_FEATURES = 3
 
@@ -126,6 +128,52 @@ def test_a_torn_frame_is_refused_or_read(data: st.DataObject) -> None:
     except ValueError:
         return
     assert frame.rows.num_columns >= len(frame_schema(N_FEATURES))
+
+
+@given(st.lists(frames(), max_size=6), st.booleans())
+def test_frames_read_together_are_those_read_one_by_one(cases: list[Case], wide: bool) -> None:
+    given = [case.frame for case in cases]
+    if wide:  # another schema and a large frame among them
+        large = make_frame(list(range(500)), [], covers=(0, 500), entity="x" * SMALL_BYTES)
+        given[1:1] = [other_frame(range(3), n_features=5, pipeline="{}"), large]
+    found = decode_frames([encode_frame(frame) for frame in given])
+    assert [frame.header for frame in found] == [frame.header for frame in given]
+    assert [_rows(frame) for frame in found] == [_rows(frame) for frame in given]
+    assert all(frame.rows.schema.equals(frame_schema(_width(frame))) for frame in found)
+
+
+def _width(frame: Frame) -> int:
+    return int(frame.rows.schema.field("features").type.list_size)
+
+
+@given(st.data())
+@settings(max_examples=200)
+def test_a_torn_frame_does_not_change_its_neighbours(data: st.DataObject) -> None:
+    whole = [
+        encode_frame(make_frame([i, i + 1, i + 2], [i + 3], covers=(i, i + 4))) for i in (0, 4, 8)
+    ]
+    torn = bytearray(whole[1])
+    for _ in range(data.draw(st.integers(0, 2))):
+        torn[data.draw(st.integers(0, len(torn) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.one_of(st.just(len(torn)), st.integers(0, len(torn))))
+    try:
+        found = decode_frames([whole[0], bytes(torn[:cut]), whole[2]])
+    except ValueError:
+        return
+    assert len(found) == 3
+    for place in (0, 2):
+        assert found[place].header == decode_frame(whole[place]).header
+        assert _rows(found[place]) == _rows(decode_frame(whole[place]))
+
+
+def test_frames_that_someone_else_wrote_are_no_run() -> None:
+    """Columns after ours, as a later version may add, are read one by one."""
+    frame = make_frame([1, 2], [], covers=(1, 3))
+    more = Frame(frame.header, frame.rows.append_column("more", pa.array([1, 2])))
+    data = [encode_frame(frame), encode_frame(more)]
+    with pytest.raises(ValueError, match="other columns"):
+        decode_frames(data)
+    assert _rows(decode_frame(data[1])) == _rows(more)
 
 
 def test_a_part_carries_only_its_own_rows() -> None:
