@@ -27,8 +27,10 @@ def worker(
     data_dir: DataDir = None,
 ) -> None:
     """Run one stage until SIGTERM or Ctrl-C, then drain; run several to share the partitions."""
+    from stream_processors.threads import one_thread_each
     from thalweg.logs import configure
 
+    one_thread_each()  # numpy is not imported yet
     settings = live_settings(data_dir, pipeline=pipeline)
     configure(settings.logging)
     match stage:

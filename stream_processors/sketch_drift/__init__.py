@@ -20,6 +20,9 @@ def run(settings: Settings) -> None:
 def __getattr__(name: str) -> Any:
     if name != "app":
         raise AttributeError(name)
+    from stream_processors.threads import one_thread_each
+
+    one_thread_each()  # numpy is not imported yet
     from schemas.settings import load_settings
     from stream_processors.sketch_drift.app import create_sketch_app
 
