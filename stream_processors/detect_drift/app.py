@@ -13,15 +13,13 @@ from schemas.errors import ConfigurationError
 from schemas.pipeline import read_pipeline
 from schemas.settings import DriftSettings, Settings
 from schemas.topics import TopicNames
-from storage.client import connect
 from storage.drift_tables import DriftLog
-from storage.migrate import migrate
 from stream_processors.apps import create_app
 from stream_processors.detect_drift.detector import DriftDetector, Place
 from stream_processors.detect_drift.recorder import Recorder
-from stream_processors.detect_drift.records import WindowRecord
 from stream_processors.detect_drift.surroundings import NAME, Cluster
 from stream_processors.detect_drift.watchers import Watchers
+from stream_processors.log_client import LogClient
 from stream_processors.membership import FaustMembership
 from stream_processors.outbox import Outbox
 from stream_processors.partitions import partition_of
@@ -54,6 +52,7 @@ def create_detect_app(settings: Settings) -> faust.App:
     tp = TP(names.drift_sketches, number)
     state = StateTopic(kafka, pipeline.name, "detect")
     references, options = References(settings.store), watch_options(settings.drift)
+    clickhouse = LogClient(settings.clickhouse)
 
     @app.agent(sketches, concurrency=1, name="detect")  # type: ignore[untyped-decorator]
     async def detect_drift(stream: Any) -> None:
@@ -71,7 +70,7 @@ def create_detect_app(settings: Settings) -> faust.App:
             new_watchers=lambda states: Watchers(pipeline.name, options, references.find, states),
             surroundings=Cluster(kafka, names, tp, state),
             outbox=outbox,
-            recorder=Recorder(lambda record: _insert(settings, record)),
+            recorder=Recorder(lambda record: record.insert(DriftLog(clickhouse.client()))),
             membership=FaustMembership(app),
         )
         try:
@@ -104,8 +103,3 @@ def watch_options(drift: DriftSettings) -> WatchOptions:
         rules=AlertRules(quiet_windows=drift.quiet_windows),
     )
 
-
-def _insert(settings: Settings, record: WindowRecord) -> None:
-    with connect(settings.clickhouse) as client:
-        migrate(client, settings.clickhouse)
-        record.insert(DriftLog(client))

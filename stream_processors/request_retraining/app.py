@@ -1,16 +1,14 @@
 """The deciding app, composed: its own group on alerts, a decider, an outbox, a recorder."""
 
-import threading
 from typing import Any
 
 import faust
 
-from schemas.settings import ClickHouseSettings, Settings
+from schemas.settings import Settings
 from schemas.topics import TopicNames
-from storage.client import Client, connect
 from storage.labels import labelled_counts
-from storage.migrate import migrate
 from stream_processors.apps import create_app
+from stream_processors.log_client import LogClient
 from stream_processors.membership import FaustMembership
 from stream_processors.outbox import Outbox
 from stream_processors.request_retraining.decider import Decider
@@ -34,7 +32,7 @@ def create_decide_app(settings: Settings) -> faust.App:
     find_topics(settings.kafka, names)
     app = create_app(settings, "decide", BatchOptions(kafka=settings.kafka, limits=LIMITS))
     alerts = app.topic(names.drift_alerts, schema=BatchSchema())
-    clickhouse = _ClickHouse(settings.clickhouse)
+    clickhouse = LogClient(settings.clickhouse)
     window_ms = settings.drift.window_s * 1000
     reader = LogReader(clickhouse.client, settings.pipeline, window_ms, labelled_counts)
 
@@ -63,20 +61,3 @@ def create_decide_app(settings: Settings) -> faust.App:
             outbox.close()
 
     return app
-
-
-class _ClickHouse:
-    """One client for all threads of the process, with the tables in place, made when asked for."""
-
-    def __init__(self, settings: ClickHouseSettings) -> None:
-        self._settings = settings
-        self._made: Client | None = None
-        self._making = threading.Lock()
-
-    def client(self) -> Client:
-        with self._making:
-            if self._made is None:
-                made = connect(self._settings)
-                migrate(made, self._settings)
-                self._made = made
-            return self._made
