@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import msgspec
 
 from drift.alert_signals import Signal
+from drift.column_watch import StreamAlarm
 from drift.families import StatedRate
 from drift.findings import Level, Subject
 from drift.levels import AlertBands
-from drift.piece_streams import PieceStreams, StreamAlarm, stream_signals
+from drift.piece_streams import PieceStreams, stream_signals
 from drift.reference import Reference
 from drift.sketch import Sketch
 

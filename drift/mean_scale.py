@@ -165,22 +165,29 @@ def _largest_move(reference: Reference, column: int) -> float:
 
 
 def _dependence(sums: Floats, rows: Floats, most: float) -> tuple[int, float]:
-    """How many blocks outlast the dependence of rows, and how much more they vary then than as
-    many independent rows; 0 and 1 where rows look independent."""
+    """How many blocks outlast the dependence of rows, 0 where they look independent, and how much
+    more they may vary then than as many independent rows."""
     from scipy.special import chdtrc
 
     z = _standardised(sums, rows, 1)
     squares = float(z @ z)
     varies = float(chdtrc(len(z) - 1, squares)) <= DEPENDS
     if not varies and _neighbours(z) <= HANGS_TOGETHER / math.sqrt(len(z)):
-        return 0, 1.0
+        return 0, _upper_dispersion(z)
     factor = block_factor(np.column_stack([-sums, sums]), max_factor=max(1, int(most)))
     z = _standardised(sums, rows, factor)
     if _neighbours(z) > HANGS_TOGETHER / math.sqrt(len(z)):
         raise RestlessError("it moves by itself in the reference")
-    # An estimate that is too low by a tenth doubles the alarms, one too high costs some delay:
-    # one standard error is added.
-    return factor, max(1.0, float(z @ z) / (len(z) - 1)) * (1 + math.sqrt(2 / len(z)))
+    return factor, _upper_dispersion(z)
+
+
+def _upper_dispersion(z: Floats) -> float:
+    """Of standardised blocks float64[K], one standard error more than is seen, 1 at least.
+
+    One that is too low by a tenth doubles the alarms, and 240 blocks do not show a tenth; one too
+    high costs some delay.
+    """
+    return max(1.0, float(z @ z) / (len(z) - 1)) * (1 + math.sqrt(2 / len(z)))
 
 
 def _standardised(sums: Floats, rows: Floats, factor: int) -> Floats:

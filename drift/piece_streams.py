@@ -13,10 +13,7 @@ where its rows do. They count as one: a round lasts until a source comes again. 
 AR(1) rows of three partitions raised 3 times the stated alarms.)
 """
 
-import math
-from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -24,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drift.alert_signals import Signal
+from drift.column_watch import ColumnWatch, StreamAlarm, WatchState, adwin_of_items
 from drift.columns import Columns
 from drift.families import StatedRate
 from drift.fed_pieces import FedPieces, SourceState
@@ -32,47 +30,12 @@ from drift.levels import AlertBands
 from drift.mean_scale import MeanScale, RestlessError, measure_mean
 from drift.piece_items import Round, RoundState, generator_of, item_parts, share_out
 from drift.reference import Reference
-from drift.result import Result
 from drift.sketch import Sketch
-from drift.stream.adwin import Adwin
-from drift.stream.baseline import Baseline
-from drift.stream.contract import State
-from drift.stream.history import N_KEPT
 
 Floats = NDArray[np.float64]
 
-MIN_ARL0_ITEMS = 50.0
-"""ADWIN has no quicker rate."""
-
 FEW = 0.01
 """Columns that their own reference may leave unwatched by chance, at a quick stated rate."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamAlarm:
-    """ADWIN's alarm on the mean of a column, raised by a piece of the window that begins at
-    `window_start_ms`.
-
-    The result's effect is in the column's unit, its sizes are finite values; `scale` is the
-    reference's standard deviation of a value, for `AlertBands.level`. `change_point_ms` is the
-    start of the window that the change is estimated to lie in.
-    """
-
-    column: int
-    result: Result
-    scale: float
-    window_start_ms: int
-    change_point_ms: int
-
-
-@dataclass(slots=True)
-class _Watch:
-    """One column's detector; `begun_ms` are the windows in which its latest items began."""
-
-    column: int
-    scale: MeanScale
-    detector: Adwin
-    begun_ms: deque[int] = field(default_factory=lambda: deque(maxlen=N_KEPT))
 
 
 class PieceStreams:
@@ -121,7 +84,7 @@ class PieceStreams:
         return self._fed.n_repeated
 
     def update(self, piece: Sketch) -> list[StreamAlarm]:
-        """Take one piece; the alarms of the round that it ends, by column, a column's oldest first.
+        """Take one piece; what is told after the round that it ends, by column, oldest first.
 
         Raises ValueError for a piece over other columns than the reference's.
         """
@@ -153,8 +116,7 @@ class PieceStreams:
             fed=self._fed.state(),
             round=None if self._round is None else self._round.state(),
             item=(self._rows.tolist(), self._sums.tolist(), self._begun_ms.tolist()),
-            items_begun_ms=[list(each.begun_ms) for each in self._watched],
-            detectors=[each.detector.state_dict() for each in self._watched],
+            columns=[each.state() for each in self._watched],
         )
         return msgspec.msgpack.encode(state)
 
@@ -181,14 +143,11 @@ class PieceStreams:
         if state.round is not None:
             streams._round = Round.of_state(state.round)
         streams._rows[:], streams._sums[:], streams._begun_ms[:] = state.item
-        for watch, begun, kept in zip(
-            streams._watched, state.items_begun_ms, state.detectors, strict=True
-        ):
-            watch.begun_ms.extend(begun)
-            watch.detector.load(kept)
+        for watch, kept in zip(streams._watched, state.columns, strict=True):
+            watch.load(kept)
         return streams
 
-    def _build(self, arl0_rows: float, window_rows: int) -> list[_Watch]:
+    def _build(self, arl0_rows: float, window_rows: int) -> list[ColumnWatch]:
         scales: dict[int, MeanScale] = {}
         for i, name in enumerate(self._reference.columns.names):
             if name in self.restless:
@@ -199,14 +158,14 @@ class PieceStreams:
                 self.restless[name] = str(error)
         watched = []
         for i, scale in scales.items():
-            present = int(self._reference.summary.n_finite[i]) / self._reference.n
-            arl0 = arl0_rows * len(scales) * present / scale.item_rows
+            n_reference = int(self._reference.summary.n_finite[i]) / scale.item_rows
+            arl0 = arl0_rows * len(scales) * n_reference / self._reference.n
             slow_enough = max(arl0, len(scale.blocks) / FEW)
-            if _adwin(slow_enough, skewness=0.0).update(scale.blocks):
+            if adwin_of_items(slow_enough).update(scale.blocks):
                 name = self._reference.columns.names[i]
                 self.restless[name] = "its own reference raises alarms"
                 continue
-            watched.append(_Watch(i, scale, _adwin(arl0, skewness=scale.skewness)))
+            watched.append(ColumnWatch(i, scale, n_reference, adwin_of_items(arl0)))
         return watched
 
     def _end_round(self, done: Round) -> list[StreamAlarm]:
@@ -225,7 +184,7 @@ class PieceStreams:
             sums = share_out(float(done.sums[i]), parts, watch.scale.row_skewness, rng)
             sums[0] += had_sums[i]
             self._rows[i], self._sums[i] = parts[-1], sums[-1]
-            alarms += _feed(watch, sums[:-1], int(self._begun_ms[i]), start)
+            alarms += watch.feed(sums[:-1], int(self._begun_ms[i]), start)
             self._begun_ms[i] = start
         return alarms
 
@@ -235,8 +194,7 @@ class _State(msgspec.Struct, frozen=True):
     fed: list[SourceState]
     round: RoundState | None
     item: tuple[list[int], list[float], list[int]]
-    items_begun_ms: list[list[int]]
-    detectors: list[State]
+    columns: list[WatchState]
 
 
 def stream_signals(
@@ -268,7 +226,7 @@ def _strength(signal: Signal) -> tuple[bool, float]:
     return signal.level is Level.ALERT, signal.result.statistic / signal.result.threshold
 
 
-def _scores(watched: Sequence[_Watch], columns: Columns) -> tuple[NDArray[np.intp], Floats]:
+def _scores(watched: Sequence[ColumnWatch], columns: Columns) -> tuple[NDArray[np.intp], Floats]:
     """Places in `watched` of those by bins, and what bins count for, float64[n_bins]."""
     scores = np.zeros(columns.n_bins)
     places = []
@@ -277,32 +235,3 @@ def _scores(watched: Sequence[_Watch], columns: Columns) -> tuple[NDArray[np.int
             columns.of(scores, watch.column)[:] = watch.scale.scores
             places.append(place)
     return np.array(places, dtype=np.intp), scores
-
-
-def _adwin(arl0_items: float, *, skewness: float) -> Adwin:
-    """Over items that come standardised: each is a block of its own."""
-    baseline = Baseline(1, 0.0, 1.0, skewness, n_rows=1)
-    return Adwin(baseline, arl0_rows=max(MIN_ARL0_ITEMS, arl0_items))
-
-
-def _feed(watch: _Watch, sums: Floats, begun_ms: int, start_ms: int) -> list[StreamAlarm]:
-    """Feed items, of which the first began in window `begun_ms`, the others in `start_ms`."""
-    scale, rows = watch.scale, watch.scale.item_rows
-    begun = [*watch.begun_ms, begun_ms, *[start_ms] * (len(sums) - 1)]
-    n_before = len(watch.begun_ms)
-    watch.begun_ms.extend(begun[n_before:])
-    return [
-        StreamAlarm(
-            column=watch.column,
-            result=replace(
-                alarm.result,
-                effect=alarm.result.effect * scale.row_std / math.sqrt(rows),
-                n_reference=alarm.result.n_reference * rows,
-                n_window=alarm.result.n_window * rows,
-            ),
-            scale=scale.spread,
-            window_start_ms=start_ms,
-            change_point_ms=begun[n_before + alarm.row + 1 - alarm.result.n_window],
-        )
-        for alarm in watch.detector.update(sums / math.sqrt(rows))
-    ]

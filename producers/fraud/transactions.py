@@ -1,19 +1,16 @@
 """Raw transactions, a day at a time: who paid how much where, and whether it was fraud."""
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from producers.fraud.compromised import Luck
 from producers.fraud.drifts import Drift, DriftKind, strength_of
 from producers.fraud.world import DAY_MS, Floats, Ints, World
 
 Bools = npt.NDArray[np.bool_]
-
-BURN_IN_DAYS = 30
-"""Days made before the first event: the longest window, so features are steady from event 0."""
 
 TERMINAL_DAYS, TERMINAL_RATE = 28, 2 / 10_000
 CUSTOMER_DAYS, CUSTOMER_RATE = 14, 3 / 5_000
@@ -27,6 +24,10 @@ GENUINE_LABEL_MS = 30 * DAY_MS
 """A transaction that nobody disputed for this long counts as genuine."""
 REPORT_MEDIAN_MS, REPORT_SIGMA, REPORT_MAX_MS = 3 * DAY_MS, 0.8, 60 * DAY_MS
 """Frauds are reported after a log-normal delay, between an hour and the maximum."""
+
+BURN_IN_DAYS = 30 + 60
+"""Days made before the first event: the longest window and the longest delay of a report, so that
+features are steady from event 0."""
 
 WEEKEND_FACTOR = 0.75
 
@@ -60,8 +61,9 @@ def days(world: World, seed: int, start_ms: int, drifts: Sequence[Drift]) -> Ite
     Every day draws from a generator of its own and always the same numbers, so a drift changes
     nothing before its event number.
     """
-    terminals = _Compromised(seed, 2, TERMINAL_DAYS, world.n_terminals)
-    customers = _Compromised(seed, 3, CUSTOMER_DAYS, world.n_customers)
+    starts = np.random.default_rng((seed, 2)).random(2)
+    terminals = Luck(starts[0], TERMINAL_RATE, TERMINAL_DAYS, _payments(world))
+    customers = Luck(starts[1], CUSTOMER_RATE, CUSTOMER_DAYS, world.transactions_per_day)
     first_index = 0
     for day in range(-BURN_IN_DAYS, 2**31):
         rng = np.random.default_rng((seed, 1, day + BURN_IN_DAYS))
@@ -71,35 +73,13 @@ def days(world: World, seed: int, start_ms: int, drifts: Sequence[Drift]) -> Ite
             day_ms=start_ms + day * DAY_MS,
             first_index=first_index if day >= 0 else None,
             drifts=drifts,
-            terminal_luck=terminals.luck(day),
-            customer_luck=customers.luck(day),
+            terminal_luck=terminals.lowest(day),
+            customer_luck=customers.lowest(day),
         )
         if day >= 0:
             first_index += len(block)
         if len(block):
             yield block
-
-
-class _Compromised:
-    """Luck per entity and day; who draws below a rate is compromised for `n_days` from that day."""
-
-    def __init__(self, seed: int, stream: int, n_days: int, n_entities: int) -> None:
-        self._seed, self._stream, self._n_entities = seed, stream, n_entities
-        self._recent: deque[Floats] = deque(maxlen=n_days)
-        for day in range(-BURN_IN_DAYS - n_days + 1, -BURN_IN_DAYS):
-            self._recent.append(self._draw(day))
-
-    def luck(self, day: int) -> Floats:
-        """float64[entities]: the lowest draw of the days up to this one; call it day by day."""
-        self._recent.append(self._draw(day))
-        lowest: Floats = np.minimum.reduce(list(self._recent))
-        return lowest
-
-    def _draw(self, day: int) -> Floats:
-        # Seeds are not negative, and the first days lie before the start.
-        return np.random.default_rng((self._seed, self._stream, day + 1000)).random(
-            self._n_entities
-        )
 
 
 def _day(
@@ -159,6 +139,18 @@ def _day(
         label_time_ms=time_ms + delay_ms.astype(np.int64),
         luck=draw[12],
     )
+
+
+def _payments(world: World) -> Floats:
+    """Expected payments a day at each terminal, float64[t]."""
+    at_shops = world.transactions_per_day * world.online_share
+    n_near = world.near.shape[1]
+    shares = np.diff(np.cbrt(np.arange(n_near + 1) / n_near))
+    nearby = (world.transactions_per_day - at_shops)[:, None] * shares
+    payments = np.zeros(world.n_terminals)
+    np.add.at(payments, world.near, nearby)
+    payments[world.online_terminals] += at_shops.sum() / len(world.online_terminals)
+    return payments
 
 
 def _usual_cents(mean: Floats, normal: Floats, uniform: Floats) -> Floats:

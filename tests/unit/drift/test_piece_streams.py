@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from drift.alert_signals import Signal
+from drift.column_watch import StreamAlarm
 from drift.columns import ColumnSpec
 from drift.coverage import Coverage
 from drift.families import StatedRate
 from drift.findings import Level, Subject
 from drift.levels import AlertBands
 from drift.mean_scale import MIN_ITEM_ROWS, RestlessError, measure_mean
-from drift.piece_streams import PieceStreams, StreamAlarm, stream_signals
+from drift.piece_streams import PieceStreams, stream_signals
 from drift.reference import Reference, make_reference
 from drift.result import Result
 from drift.sketch import Sketch, SketchKey, decode_sketch
@@ -73,7 +74,9 @@ def test_a_shift_is_seen_in_its_column_within_its_window_and_described() -> None
 
     assert [alarm.column for alarm in alarms] == [1]
     (alarm,) = alarms
-    assert alarm.window_start_ms == alarm.change_point_ms == 30 * WINDOW_MS
+    assert alarm.window_start_ms == 30 * WINDOW_MS
+    # The item that the change falls in may have begun in the window before.
+    assert alarm.change_point_ms in (29 * WINDOW_MS, 30 * WINDOW_MS)
     assert alarm.result.detector == "adwin"
     assert alarm.result.exceeded
     assert alarm.result.effect == pytest.approx(0.5, abs=0.2)
@@ -117,13 +120,45 @@ def test_values_that_come_rarely_are_watched_by_the_rows_that_have_them() -> Non
 
 
 @pytest.mark.parametrize("kind", ["amounts", "heavy amounts"])
-def test_one_absurd_row_is_two_alarms_at_most_there_and_back(kind: str) -> None:
+def test_one_absurd_row_is_one_alarm_at_most(kind: str) -> None:
     rng = np.random.default_rng(6)
     reference = reference_of(stream(kind, 10 * ROWS, 2, rng), rng)
     rows = stream(kind, 20 * ROWS, 2, rng)
     rows[10 * ROWS, 0] = 1e30
 
-    assert len(fed(new_streams(reference), pieces_of(reference, rows))) <= 2
+    assert len(fed(new_streams(reference), pieces_of(reference, rows))) <= 1
+
+
+# --- there and back
+
+
+def steps(*levels: float, seed: int = 23) -> Floats:
+    """Twelve windows at each level in column 1."""
+    rows = stream("normal", 12 * len(levels) * ROWS, 3, np.random.default_rng(seed))
+    rows[:, 1] += np.repeat(levels, 12 * ROWS)
+    return rows
+
+
+@pytest.mark.parametrize("level", [0.1, 0.5, 3.0])
+def test_what_comes_back_to_the_reference_is_told_once_when_it_leaves(level: float) -> None:
+    reference = normal_reference()
+
+    alarms = fed(new_streams(reference), pieces_of(reference, steps(0, level, 0, -level, 0)))
+
+    assert [alarm.column for alarm in alarms] == [1, 1]
+    assert [round(alarm.change_point_ms / WINDOW_MS / 12) for alarm in alarms] == [1, 3]
+    assert alarms[0].result.effect > 0 > alarms[1].result.effect
+
+
+def test_what_goes_further_off_or_past_the_reference_to_its_other_side_is_told() -> None:
+    reference = normal_reference()
+
+    further = fed(new_streams(reference), pieces_of(reference, steps(0, 0.3, 0.6)))
+    past = fed(new_streams(reference), pieces_of(reference, steps(0, 0.3, -0.4)))
+
+    assert [alarm.result.effect > 0 for alarm in further] == [True, True]
+    assert [alarm.result.effect > 0 for alarm in past] == [True, False]
+    assert past[1].result.effect == pytest.approx(-0.7, abs=0.2)
 
 
 # --- the stated rate
@@ -218,11 +253,25 @@ def test_rows_that_depend_get_items_that_are_worth_as_many_independent_rows() ->
     independent = reference_of(stream("normal", 10 * ROWS, 1, rng), rng)
     dependent = reference_of(stream("ar0.9", 10 * ROWS, 1, rng), rng)
 
-    assert measure_mean(independent, 0, ROWS).item_rows == MIN_ITEM_ROWS
+    assert MIN_ITEM_ROWS <= measure_mean(independent, 0, ROWS).item_rows < 1.4 * MIN_ITEM_ROWS
     assert measure_mean(independent, 0, 64_000).item_rows == 1_000
     assert measure_mean(dependent, 0, ROWS).item_rows >= 15 * MIN_ITEM_ROWS
     with pytest.raises(RestlessError, match="more than a window"):
         measure_mean(dependent, 0, 200)
+
+
+def test_a_dependence_too_small_for_the_reference_to_show_is_allowed_for() -> None:
+    """Rows come in pairs that agree: sums vary by a tenth more than those of independent rows,
+    which doubles the alarms. Most references have as much room; of a normal law, 84%."""
+    rng = np.random.default_rng(22)
+    n, n_columns = 10 * ROWS, 40
+    pairs = np.repeat(rng.normal(size=(n // 2, n_columns)), 2, axis=0)
+    rows = np.sqrt(0.9) * rng.normal(size=(n, n_columns)) + np.sqrt(0.1) * pairs
+    reference = reference_of(rows, rng)
+
+    allowed = [measure_mean(reference, i, ROWS).row_std ** 2 for i in range(n_columns)]
+
+    assert np.mean(np.array(allowed) >= 1.1) >= 0.6
 
 
 def test_a_heavy_tail_is_watched_by_bins_and_rare_values_that_are_not_far_by_their_mean() -> None:
@@ -346,6 +395,7 @@ def restart_case() -> tuple[list[StreamAlarm], list[Sketch], Reference]:
         reference = normal_reference()
         rows = shifted(8, 1.0, first=2)
         rows[5 * ROWS :, 2] -= 1.0
+        rows[4 * ROWS :, 1] -= 1.2  # a doubt for a window
         pieces = pieces_of(reference, rows)
         _case.append((fed(new_streams(reference), pieces), pieces, reference))
     return _case[0]

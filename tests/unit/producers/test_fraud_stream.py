@@ -1,6 +1,6 @@
 """The synthetic fraud stream: the same for the same seed, plausible, and drifting when told to."""
 
-from itertools import islice
+from itertools import islice, takewhile
 
 import numpy as np
 import pytest
@@ -14,6 +14,8 @@ from producers.fraud import (
     history,
     interleave_labels,
 )
+from producers.fraud.transactions import days
+from producers.fraud.world import make_world
 from schemas.errors import ConfigurationError
 from schemas.events import Label
 from schemas.features import Dtype
@@ -115,6 +117,32 @@ def test_features_are_steady_from_the_first_event_without_drift() -> None:
     for name in ("customer_count_30d", "terminal_count_30d", "customer_age_days", "amount"):
         early, late = column(features, name)[:10_000], column(features, name)[-10_000:]
         assert late.mean() == pytest.approx(early.mean(), rel=0.06), name
+
+
+def test_frauds_are_as_many_in_each_four_weeks_as_chance_alone_gives() -> None:
+    """40 stretches of four weeks, in which a compromise lasts or is over; 1 is chance alone."""
+    dispersions = []
+    for seed in range(20, 24):
+        raw = islice(days(make_world(np.random.default_rng(seed), 5000, 5000), seed, 0, []), 280)
+        frauds = np.array([(block.fraud.sum(), len(block)) for block in raw])
+        n_frauds, n_rows = frauds.reshape(10, 28, 2).sum(axis=1).T
+        expected = n_rows * n_frauds.sum() / n_rows.sum()
+        dispersions.append(((n_frauds - expected) ** 2 / expected).sum() / 9)
+    # Chi-square on 36 degrees of freedom over 36: above 1.9 in one of 1,000.
+    assert np.mean(dispersions) < 1.9
+
+
+def test_frauds_are_reported_at_one_rate_from_a_month_before_the_first_event() -> None:
+    """The features of the first event count 30 days of reports, some of frauds two months older."""
+    before, after = 0, 0
+    for seed in range(20, 24):
+        world = make_world(np.random.default_rng(seed), 2000, 2000)
+        raw = takewhile(lambda block: block.time_ms[0] < 60 * DAY_MS, days(world, seed, 0, []))
+        reported = np.concatenate([block.label_time_ms[block.fraud] for block in raw]) / DAY_MS
+        before += ((reported >= -30) & (reported < 0)).sum()
+        after += ((reported >= 0) & (reported < 60)).sum()
+    # About 4,300 reports before: give or take 0.02.
+    assert before / after == pytest.approx(30 / 60, rel=0.05)
 
 
 @pytest.mark.parametrize("kind", list(DriftKind))
