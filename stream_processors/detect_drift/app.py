@@ -102,4 +102,3 @@ def watch_options(drift: DriftSettings) -> WatchOptions:
         bands=AlertBands(psi=drift.alert_psi, rate=drift.alert_rate),
         rules=AlertRules(quiet_windows=drift.quiet_windows),
     )
-
