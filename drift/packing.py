@@ -29,9 +29,9 @@ def pack(magic: bytes, header: object, arrays: Mapping[str, NDArray[Any]]) -> by
     return compress(magic, pack_body(header, arrays))
 
 
-def compress(magic: bytes, body: bytes) -> bytes:
-    """What `pack` makes of a `pack_body`."""
-    return magic + zlib.compress(body, level=1)
+def compress(magic: bytes, body: bytes, level: int = 1) -> bytes:
+    """What `pack` makes of a `pack_body`; at `level` 0 only framed, for what would not shrink."""
+    return magic + zlib.compress(body, level)
 
 
 def pack_body(header: object, arrays: Mapping[str, NDArray[Any]]) -> bytes:
