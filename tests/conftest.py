@@ -21,6 +21,7 @@ DEPLOYING = {"chaos", "e2e", "integration"}
 """Folders whose tests start workers: they mostly wait, one after another."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist, which names the groups then
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Halves for `pytest -n 2 --dist loadgroup`, each with servers of its own."""
     tests = Path(__file__).parent
