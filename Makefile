@@ -20,9 +20,9 @@ up: setup
 down: setup
 	@$(BIN)/thalweg down $(ARGS)
 
-# In two halves at once: what deploys workers, and the rest (tests/conftest.py).
+# Two files at once, each with servers of its own: what deploys workers mostly waits.
 test: setup
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup
 	@$(BIN)/ruff check
