@@ -20,9 +20,9 @@ up: setup
 down: setup
 	@$(BIN)/thalweg down $(ARGS)
 
-# Two files at once, each with servers of its own: what deploys workers mostly waits.
+# Two halves at once: tests with real brokers, which mostly wait, and the others (tests/conftest.py).
 test: setup
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
 check: setup
 	@$(BIN)/ruff check

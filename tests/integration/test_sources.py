@@ -12,7 +12,7 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 from schemas.frames import decode_frame
 from storage.client import connect
 from stream_processors.log_predictions.reconciler import Reconciler
-from stream_processors.topics import admin_client, describe
+from stream_processors.topics import admin_client, describe, end_offsets
 from tests.deployment import PATIENCE_S, Deployment, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.every_broker]
@@ -41,6 +41,9 @@ def test_holes_left_by_transactions_are_covered_and_aborted_events_are_not_score
             producer.abort_transaction()
         else:
             producer.commit_transaction()
+    # Apache Kafka answers before it has written the marker, which must not come after the last one.
+    features = describe(deployment.kafka, [deployment.names.features]).values()
+    until(lambda: sum(end_offsets(deployment.kafka, features).values()) == 30 * 4)
     deployment.produce("same", event("last"))
     deployment.flush()
     deployment.start("score")

@@ -91,7 +91,15 @@ class Cluster:
 
     def create(self, name: str, n_partitions: int = 1, **config: Any) -> None:
         texts = {key.replace("_", "."): str(value) for key, value in config.items()}
-        result(self.admin.create_topics([NewTopic(name, n_partitions, 1, config=texts)]))
+        new = NewTopic(name, n_partitions, 1, config=texts)
+        try:
+            result(self.admin.create_topics([new], request_timeout=WAIT_S / 4))
+        except KafkaException as error:
+            if error_code(error) != KafkaError._TIMED_OUT:
+                raise
+            # Of a broker that has just started librdkafka may not learn who the controller is.
+            self.__dict__.pop("admin")
+            result(self.admin.create_topics([new], request_timeout=WAIT_S / 2))
         until(lambda: self._is_served(name, n_partitions))
 
     def _is_served(self, topic: str, n_partitions: int) -> bool:
